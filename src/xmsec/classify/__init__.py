@@ -1,0 +1,1 @@
+"""Sensitive values are found, graded and replaced by keyed tokens."""

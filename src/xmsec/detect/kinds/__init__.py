@@ -1,0 +1,1 @@
+"""The kinds of detectors; each implements the Detector seam."""

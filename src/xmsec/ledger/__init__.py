@@ -1,0 +1,1 @@
+"""What is known of data and of people: datasets, labels, grants, persons, in revisions."""

@@ -1,0 +1,256 @@
+"""The seams of the house: what a room must offer so that the road, the runtimes and the people's rooms can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from xmsec.model.types import (
+    Clock,
+    Context,
+    Counts,
+    Event,
+    Finding,
+    Grant,
+    Incident,
+    Intent,
+    Key,
+    Label,
+    Passed,
+    Person,
+    Position,
+    Proposals,
+    Raw,
+    Rejected,
+    Revisions,
+    Tick,
+)
+from xmsec.model.types import Source as SourceKey
+
+S = TypeVar("S")
+Owned = tuple[str, Key]  # whose state (a detector's id, or "incidents") and which key's
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An owner's state of one key, and when it next wants time to pass (None: it waits for nothing)."""
+
+    state: Any
+    due: datetime | None
+
+
+class States(Protocol):
+    """A read-only view of what a deployment remembers; layers lie on top without a copy."""
+
+    clocks: Mapping[SourceKey, Clock]
+
+    def get(self, owner: str, key: Key) -> Held | None:
+        """Return the state of one owner's key, or None."""
+        ...
+
+    def due(self, watermark: datetime | None) -> Iterable[Owned]:
+        """Return the keys whose state wants time to pass up to `watermark`; None means every key that waits for any time."""
+        ...
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a batch gave: what a store commits, all or nothing. `states` holds the touched ones, None for an evicted one."""
+
+    passed: Passed
+    findings: Sequence[Finding]
+    incidents: Sequence[Incident]
+    intents: Sequence[Intent]
+    rejected: Sequence[Rejected]
+    counts: Counts
+    proposals: Proposals
+    clocks: Mapping[SourceKey, Clock]
+    states: Mapping[Owned, Held | None]
+    watermark: datetime | None
+    revisions: Revisions
+
+
+class Source(Protocol):
+    """Yields records, in order per partition, and can start again after a position."""
+
+    stream: str
+
+    def read(self, after: Mapping[str, Position]) -> Iterator[Sequence[Raw | Tick]]:
+        """Yield batches of records that stand after the given position of their partition."""
+        ...
+
+
+class Ledger(Protocol):
+    """One revision of what is known; reading has no effect."""
+
+    revision: int
+
+    def labels(self, dataset: str) -> Sequence[Label]:
+        """Return the labels of a dataset's fields."""
+        ...
+
+    def grants(self, grantee: str, dataset: str) -> Sequence[Grant]:
+        """Return what authorises this grantee on this dataset, whenever it is valid."""
+        ...
+
+    def person(self, account: str) -> Person | None:
+        """Return whom an account belongs to."""
+        ...
+
+
+class Matcher(Protocol):
+    """The whole set of Sigma rules, run once an event; no state."""
+
+    fields: frozenset[str]
+
+    def match(self, batch: Sequence[Event]) -> Sequence[tuple[str, ...]]:
+        """Return, for each event, the sorted ids of the rules that hold."""
+        ...
+
+
+class Detector(Protocol[S]):
+    """Pure over the states it is handed; sees many keys at once. A state belongs to its key and has a stated maximum in bytes.
+
+    The order of events within and between batches must not matter to what is final: `step` folds, `advance` closes, and one big
+    `advance` equals many small ones. `state` is the msgspec type of S, for the stores' codecs.
+    """
+
+    id: str
+    version: str
+    fields: frozenset[str]
+    state: type[S]
+
+    def initial(self) -> Sequence[Key]:
+        """Return the keys that exist before any event."""
+        ...
+
+    def keys(self, context: Context) -> Sequence[Key]:
+        """Return whose state this event touches."""
+        ...
+
+    def start(self) -> S:
+        """Return the state of a key that was never seen."""
+        ...
+
+    def step(self, states: Mapping[Key, S], batch: Sequence[tuple[Key, Context]]) -> tuple[Mapping[Key, S], Sequence[Finding]]:
+        """Fold events into states, which must not be changed in place; give findings that are open now."""
+        ...
+
+    def due(self, state: S) -> datetime | None:
+        """Return when this state next wants time to pass, or None."""
+        ...
+
+    def advance(self, states: Mapping[Key, S], watermark: datetime) -> tuple[Mapping[Key, S | None], Sequence[Finding]]:
+        """Close what ended at or before the watermark; None evicts a state. Its findings are final."""
+        ...
+
+
+class Grouping(Protocol):
+    """Turns findings into incidents and intents; has state like a detector, keyed by one primary entity."""
+
+    state: type[Any]
+
+    def step(
+        self, states: Mapping[Key, Any], findings: Sequence[Finding]
+    ) -> tuple[Mapping[Key, Any], Sequence[Incident], Sequence[Intent]]:
+        """Fold findings into their entity's incidents; the same finding twice changes nothing."""
+        ...
+
+    def due(self, state: Any) -> datetime | None:
+        """Return when this state may be forgotten."""
+        ...
+
+    def advance(self, state: Any, watermark: datetime) -> Any | None:
+        """Forget incidents that no finding can join any more."""
+        ...
+
+
+class Store(Protocol):
+    """All or nothing; the same outcome twice changes nothing."""
+
+    def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what batches gave, in one transaction; positions are those of the outcomes' clocks."""
+        ...
+
+    def positions(self, stream: str) -> Mapping[str, Position]:
+        """Return the last committed position of each partition."""
+        ...
+
+    def states(self) -> States:
+        """Return what is committed."""
+        ...
+
+
+Table = Literal["findings", "incidents", "dead", "runs", "coverage", "labels"]
+
+
+class Query(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Reader is asked.
+
+    where: column → one of these values; order: a column, "-" before it for descending; limit: rows a page.
+    """
+
+    table: Table
+    where: dict[str, tuple[str, ...]] = {}
+    order: str = "-time"
+    limit: int = 100
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows as CONTRACT writes records, and the cursor of the next page (None at the end)."""
+
+    rows: Sequence[dict[str, Any]]
+    next: str | None = None
+
+
+class Reader(Protocol):
+    """What everything that prints asks: pages and counts; SQLite and Elasticsearch answer alike."""
+
+    def page(self, query: Query, after: str | None = None) -> Page:
+        """Return one page in a total order."""
+        ...
+
+    def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        """Return how many rows there are for each combination of the named columns."""
+        ...
+
+
+class WorkflowStep(msgspec.Struct, frozen=True):
+    """One CACAO step as a connector is given it: command type and body, target, resolved variables."""
+
+    id: str
+    command: str
+    body: Mapping[str, Any]
+    target: Mapping[str, Any]
+    variables: Mapping[str, str]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a step would do: its target, how it is now, and how it will be."""
+
+    target: str
+    present: str
+    to_be: str
+
+
+class Connector(Protocol):
+    """One kind of CACAO command."""
+
+    command: str
+
+    def plan(self, step: WorkflowStep) -> Plan:
+        """Say what would be done, against what; nothing is changed."""
+        ...
+
+    def apply(self, step: WorkflowStep, key: str) -> Mapping[str, str]:
+        """Do it; `key` is the same for the same step of the same run."""
+        ...
+
+    def verify(self, step: WorkflowStep, key: str) -> bool | None:
+        """Did it happen? None: it cannot be known, ask a person."""
+        ...
+
+    def undo(self, step: WorkflowStep, key: str) -> None:
+        """Take it back."""
+        ...

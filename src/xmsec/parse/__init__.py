@@ -1,0 +1,1 @@
+"""Raw lines become ECS documents; one format a file."""

@@ -1,0 +1,1 @@
+"""The road of an event, written down once; `batch` is the picture, the other modules are its legs."""

@@ -1,0 +1,104 @@
+"""Events fold into the states of detectors' keys; event time closes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from xmsec.model.clock import FAR
+from xmsec.model.ports import Detector, Held, Owned, States
+from xmsec.model.states import Layered
+from xmsec.model.types import Context, Finding, Key, Rejected
+from xmsec.pipeline.attempt import attempt
+from xmsec.pipeline.road import Road, Told
+
+Fresh = Sequence[tuple[Key, Context]]
+Owns = Callable[[str, Key, Context], bool]
+
+
+def detect(contexts: Sequence[Context], road: Road, states: States, owns: Owns | None = None) -> Told:
+    """Show each detector the events of its keys.
+
+    owns: which of a detector's keys this process looks after, for a runtime that spreads keys; None means all.
+    """
+    findings: list[Finding] = []
+    touched: dict[Owned, Held | None] = {}
+    rejected: list[Rejected] = []
+    for detector in road.detectors.values():
+        fresh = _fresh(detector, contexts, owns)
+        if not fresh:
+            continue
+        before = {key: _state(detector, states, key) for key in dict.fromkeys(key for key, _ in fresh)}
+        stepped, told, failed = _step(detector, before, fresh)
+        findings += told
+        rejected += failed
+        for key, state in stepped.items():
+            touched[detector.id, key] = Held(state, detector.due(state))
+    return Told(findings, touched, rejected)
+
+
+def _fresh(detector: Detector[Any], contexts: Sequence[Context], owns: Owns | None) -> Fresh:
+    keys, owner = detector.keys, detector.id
+    if owns is None:
+        return [(key, context) for context in contexts for key in keys(context)]
+    return [(key, context) for context in contexts for key in keys(context) if owns(owner, key, context)]
+
+
+def _state(detector: Detector[Any], states: States, key: Key) -> Any:
+    held = states.get(detector.id, key)
+    return detector.start() if held is None else held.state
+
+
+def _step(
+    detector: Detector[Any], before: Mapping[Key, Any], fresh: Fresh
+) -> tuple[Mapping[Key, Any], Sequence[Finding], list[Rejected]]:
+    """Step all keys at once; when that fails, key by key, so that one event cannot silence a detector for the others."""
+    got, _ = attempt(partial(detector.step, before), fresh)
+    if got is not None:
+        return got[0], got[1], []
+    stepped: dict[Key, Any] = {}
+    findings: list[Finding] = []
+    rejected: list[Rejected] = []
+    for key, context in fresh:
+        got, reason = attempt(partial(detector.step, {key: stepped.get(key, before[key])}), [(key, context)])
+        if got is None:
+            rejected.append(Rejected(context.event.position, f"detect:{detector.id}", reason, context.event.received))
+        else:
+            stepped.update(got[0])
+            findings += got[1]
+    return stepped, findings, rejected
+
+
+def advance(road: Road, states: States, watermark: datetime | None, *, report: bool = False) -> Told:
+    """Let event time pass: windows that ended close.
+
+    report: when every source is quiet, tell what is still open as final too but keep its state, so that a record that still
+    comes updates the same finding; silence is never told so.
+    """
+    findings: list[Finding] = []
+    touched: dict[Owned, Held | None] = {}
+    if watermark is not None:
+        for detector, waiting in _waiting(road, states, watermark):
+            closed, told = detector.advance({key: held.state for key, held in waiting.items()}, watermark)
+            findings += told
+            for key, state in closed.items():
+                due = None if state is None else detector.due(state)
+                touched[detector.id, key] = None if state is None else Held(state, due)
+    if report:
+        for detector, waiting in _waiting(road, Layered(states, touched), None):
+            told = detector.advance({key: held.state for key, held in waiting.items()}, FAR)[1]
+            findings += (finding for finding in told if finding.kind != "silence")
+    return Told(findings, touched)
+
+
+def _waiting(road: Road, states: States, watermark: datetime | None) -> Iterable[tuple[Detector[Any], dict[Key, Held]]]:
+    """Return, for each detector, what is held for the keys that are due."""
+    by_owner: dict[str, list[Key]] = {}
+    for owner, key in states.due(watermark):
+        by_owner.setdefault(owner, []).append(key)
+    for owner, keys in sorted(by_owner.items()):
+        if owner in road.detectors:
+            found = ((key, states.get(owner, key)) for key in sorted(keys))
+            yield road.detectors[owner], {key: held for key, held in found if held is not None}

@@ -1,0 +1,111 @@
+"""What the ledger knows of an event, what the rules match in it, and what time it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from xmsec.model import clock as event_time
+from xmsec.model.ports import States
+from xmsec.model.types import Clock, Context, Event, Source, Span, Tick
+from xmsec.pipeline.road import Road, Seen, Taken
+
+
+def enrich(taken: Taken, road: Road, states: States) -> Seen:
+    """Join ledger, matches and lateness to events; move the clocks of their partitions."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    moved: dict[Source, _Hand] = {}
+    timed: list[tuple[Event, tuple[Span, ...], bool] | Tick] = []
+    for item in taken.passed:
+        source = item.source if isinstance(item, Tick) else item[0].position.source
+        hand = moved.get(source)
+        if hand is None:
+            hand = moved[source] = _Hand(states.clocks.get(source, Clock()), road.lateness(source[0]))
+        if isinstance(item, Tick):
+            hand.tick(item)
+            timed.append(item)
+            continue
+        event, spans = item
+        known, late, time = hand.take(event)
+        if known:
+            counts[known, event.stream, ""] += 1
+            continue
+        if late:
+            counts["late", event.stream, ""] += 1
+        timed.append((event if time is event.time else msgspec.structs.replace(event, time=time), spans, late))
+    matches = iter(road.matcher.match([item[0] for item in timed if not isinstance(item, Tick)]))
+    passed = [item if isinstance(item, Tick) else _context(*item, next(matches), road) for item in timed]
+    clocks = {source: hand.clock() for source, hand in moved.items()}
+    together = {**states.clocks, **clocks}
+    stirred = len(passed) > sum(isinstance(item, Tick) for item in passed) or not event_time.quiet(states.clocks.values())
+    return Seen(
+        passed,
+        clocks,
+        counts,
+        event_time.watermark((clock, road.lateness(source[0])) for source, clock in together.items()),
+        quiet=stirred and event_time.quiet(together.values()),
+    )
+
+
+class _Hand:
+    """The moving hand of one partition's clock while a batch passes."""
+
+    def __init__(self, clock: Clock, lateness: timedelta) -> None:
+        self._lateness = lateness
+        self._state, self._maximum, self._received = clock.state, clock.maximum, clock.received
+        self._last = (clock.offset, clock.part)
+        self._ids = clock.ids
+
+    def take(self, event: Event) -> tuple[str, bool, datetime]:
+        """Return why an event is known already (replayed, duplicate) or "", whether it is late, and its time."""
+        position = event.position
+        at = (position.offset, position.part)
+        if at <= self._last:
+            return "replayed", False, event.time
+        self._last = at
+        self._state, self._received = "open", event.received
+        if event.given_id is not None:
+            if event.given_id in self._ids:
+                return "duplicate", False, event.time
+            self._ids = {**self._ids, event.given_id: event.time}
+        if event.flags:
+            if "rejected" in event.flags:
+                return "", False, self._maximum or event.time
+            if "far_future" in event.flags:
+                return "", False, event.time
+        if self._maximum is None or event.time > self._maximum:
+            self._maximum = event.time
+            return "", False, event.time
+        return "", event.time < self._maximum - self._lateness, event.time
+
+    def tick(self, tick: Tick) -> None:
+        """Let the source speak: it opens, falls idle (time passes by what was received) or ends."""
+        if tick.state == "idle" and self._maximum is not None and self._received is not None:
+            self._maximum += max(tick.received - self._received, timedelta(0))
+        if tick.state != "open":
+            self._received = tick.received
+        self._state = tick.state
+
+    def clock(self) -> Clock:
+        """Return the clock as it stands, without ids that are past the lateness."""
+        ids = self._ids
+        if ids and self._maximum is not None:
+            ids = {given: time for given, time in ids.items() if time >= self._maximum - self._lateness}
+        return Clock(self._state, self._maximum, self._received, *self._last, ids)
+
+
+def _context(event: Event, spans: tuple[Span, ...], late: bool, matches: tuple[str, ...], road: Road) -> Context:
+    ledger = road.ledger
+    labels = tuple(chain.from_iterable(map(ledger.labels, event.datasets)))
+    account = event.fields.get("user.id") or event.fields.get("user.name")
+    grants: tuple[Any, ...] = ()
+    person = None
+    if account is not None:
+        grants = tuple(grant for dataset in event.datasets for grant in ledger.grants(account, dataset))
+        person = ledger.person(account)
+    grade = road.grade(spans, labels) if spans or labels else None
+    return Context(event, spans, labels, grade, grants, person, matches, late)

@@ -1,0 +1,1 @@
+"""Playbooks: rehearsed, approved, recorded."""

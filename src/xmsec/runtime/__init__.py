@@ -1,0 +1,1 @@
+"""What drives the road: one process, or Faust."""

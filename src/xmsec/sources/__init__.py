@@ -1,0 +1,1 @@
+"""Bytes with positions; the only readers."""

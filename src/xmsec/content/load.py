@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
@@ -26,9 +26,10 @@ FOLDERS = ("streams", "classifiers", "detectors", "playbooks", "assessments", "s
 
 
 class _Loader(yaml.CSafeLoader):
-    """The safe loader with YAML 1.2's core schema."""
+    """The safe loader with YAML 1.2's core schema, which is set below."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+
+_Loader.yaml_implicit_resolvers = {}
 
 
 for _tag, _pattern, _first in (

@@ -1,0 +1,116 @@
+"""Findings become incidents: one for each primary entity and local day, whatever order they come in.
+
+Days, not gaps: a gap between findings is only known once all have come, so that incidents made by gaps would merge and change
+their ids as findings arrive. What links the incidents of one entity is computed when they are read (`related`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+import msgspec
+
+from xmsec.model.clock import DAY, window_of
+from xmsec.model.ids import incident_id, intent_id
+from xmsec.model.types import SEVERITIES, Entity, Finding, Incident, Intent, Key
+
+LISTED = (
+    256  # findings an incident names, those of the least ids; more do not help whoever decides, and a state stays below 48 KiB
+)
+KEPT = timedelta(days=62)  # a finding of a 30-day window may still grow two windows after its start
+
+
+class Member(msgspec.Struct, frozen=True):
+    """What an incident remembers of one of its findings."""
+
+    final: bool
+    detector: str
+    system: str
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One day of one entity: its least findings by id, and what only grows."""
+
+    members: dict[str, Member]
+    opened: datetime
+    severity: int
+    risk: int
+    playbooks: tuple[str, ...]
+
+
+class Cases(msgspec.Struct, frozen=True):
+    """The days of one entity that findings may still join."""
+
+    by_day: dict[datetime, Case]
+
+
+class ByEntityAndDay:
+    """The Grouping seam: keyed by a finding's entity, one incident a local day of its window's start."""
+
+    state = Cases
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+
+    def step(
+        self, states: Mapping[Key, Cases], findings: Sequence[Finding]
+    ) -> tuple[Mapping[Key, Cases], Sequence[Incident], Sequence[Intent]]:
+        """Fold findings into their entity's incidents; the same finding twice changes nothing."""
+        after: dict[Key, Cases] = {}
+        touched: dict[tuple[Key, datetime], None] = {}
+        for finding in findings:
+            key = Key(finding.entity.type, finding.entity.id)
+            day = window_of(finding.window.start, DAY, self._zone).start
+            cases = after.get(key) or states.get(key) or Cases({})
+            after[key] = Cases({**cases.by_day, day: _join(cases.by_day.get(day), finding)})
+            touched[key, day] = None
+        told = [(key, day, after[key].by_day[day]) for key, day in sorted(touched)]
+        incidents = [_incident(key, day, case) for key, day, case in told]
+        intents = [
+            Intent(intent_id(playbook, incident.id), playbook, incident.id)
+            for incident, (_, _, case) in zip(incidents, told, strict=True)
+            for playbook in case.playbooks
+        ]
+        return after, incidents, intents
+
+    def due(self, state: Cases) -> datetime | None:
+        """Return when the oldest day may be forgotten."""
+        return min(state.by_day) + KEPT if state.by_day else None
+
+    def advance(self, state: Cases, watermark: datetime) -> Cases | None:
+        """Forget days that no finding can join any more."""
+        kept = {day: case for day, case in state.by_day.items() if day + KEPT > watermark}
+        return Cases(kept) if kept else None
+
+
+def _join(case: Case | None, finding: Finding) -> Case:
+    member = Member(finding.state == "final", finding.detector, finding.system)
+    severity = SEVERITIES.index(finding.severity)
+    if case is None:
+        return Case({finding.id: member}, finding.first_seen, severity, finding.risk, tuple(sorted(set(finding.playbooks))))
+    members = {**case.members, finding.id: member}
+    if len(members) > LISTED:
+        members = {one: members[one] for one in sorted(members)[:LISTED]}
+    return Case(
+        members,
+        min(case.opened, finding.first_seen),
+        max(case.severity, severity),
+        max(case.risk, finding.risk),
+        tuple(sorted({*case.playbooks, *finding.playbooks})),
+    )
+
+
+def _incident(key: Key, day: datetime, case: Case) -> Incident:
+    members = case.members
+    return Incident(
+        id=incident_id(key, day),
+        opened=case.opened,
+        entity=Entity(key.kind, key.value),
+        severity=SEVERITIES[case.severity],
+        risk=case.risk,
+        findings=tuple(sorted(members)),
+        detectors=tuple(sorted({member.detector for member in members.values()})),
+        systems=tuple(sorted({member.system for member in members.values()})),
+        state="final" if all(member.final for member in members.values()) else "open",
+    )

@@ -104,6 +104,11 @@ def _child(node: Any, step: str) -> Any:
 
 def read(path: Path) -> Document:
     """Read one file. Raises ContentError."""
+    return parse(path, text_of(path))
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a content file, within the limits. Raises ContentError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -111,10 +116,9 @@ def read(path: Path) -> Document:
     if len(content) > FILE_BYTES:
         raise ContentError(f"larger than {FILE_BYTES >> 20} MiB", where=str(path), remedy="split it")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContentError("not UTF-8", where=str(path), remedy="save it as UTF-8") from error
-    return parse(path, text)
 
 
 def parse(path: Path, text: str) -> Document:

@@ -1,0 +1,52 @@
+"""The command `xmsec`: its commands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from xmsec.model.errors import EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
+
+app = typer.Typer(
+    name="xmsec",
+    help="Watch and protect data: from raw logs to graded, explained findings and rehearsed responses.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run a command; `--debug` anywhere shows the traceback of an error."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(_run(arguments, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        code = app(arguments, prog_name="xmsec", standalone_mode=False)
+    except XmsecError as error:
+        if debug:
+            raise
+        return _say(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return EXIT_USAGE
+    except click.ClickException as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "xmsec")
+        return _say(f"{' '.join(error.format_message().split()).rstrip('.')}; {where}; see {where} --help", EXIT_USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return _say("interrupted; state is saved; the same command continues", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe left: nobody is there to be told
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(f"xmsec: {text}\n")
+    return code

@@ -1,0 +1,67 @@
+"""Settings: the only reader of the environment. `xmsec.toml` beside the home or in the working folder, then `XMSEC_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from xmsec.model.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """What a deployment is told from outside; each name is `XMSEC_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="XMSEC_", extra="forbid", toml_file="xmsec.toml", frozen=True)
+
+    home: Path = Path(".xmsec")
+    content_dirs: tuple[Path, ...] = ()
+    key_file: Path | None = None
+    timezone: str = "Asia/Shanghai"
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    es_url: str = "http://127.0.0.1:9200"
+    host: str = "127.0.0.1"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        ZoneInfo(name)
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of times without one, and of days."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def key_path(self) -> Path:
+        """Where the key is: `XMSEC_KEY_FILE`, else `key` in the home."""
+        return self.key_file or self.home / "key"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the parent's signature; no .env file is read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order: what a command was given, the environment, the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def settings(home: Path | None = None) -> Settings:
+    """Read the settings; `home` as a command was given it wins. Raises ConfigError."""
+    try:
+        return Settings() if home is None else Settings(home=home)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting {name}: {first['msg']}", where=f"XMSEC_{name.upper()} or xmsec.toml", remedy="correct it"
+        ) from error
+    except ValueError as error:
+        raise ConfigError("not TOML", where="xmsec.toml", remedy="correct it") from error

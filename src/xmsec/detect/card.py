@@ -1,0 +1,64 @@
+"""A model card: what a person should know before trusting a model, written from the model alone."""
+
+from __future__ import annotations
+
+from xmsec.detect.features import shown
+from xmsec.detect.model import Model
+
+
+def card(model: Model) -> str:
+    """Return the card of a model as Markdown; the same model gives the same text."""
+    about = model.metadata
+    return "\n".join(
+        (
+            f"# {about.id} {model.version}",
+            "",
+            f"Isolation forest: {about.trees} trees of {about.samples} windows each, seed {about.seed}.",
+            f"One row is one `{about.entity}` in one window of {about.window}, aligned to midnight of {about.zone}.",
+            "A feature counts only as far as it lies above its usual value: the entity's own median when it had windows enough in",
+            "training, else the median of all entities. Counts are compared by log(1 + x).",
+            "",
+            "## Trained on",
+            "",
+            f"{about.rows:,} windows of {about.entities:,} entities, from {about.start} to {about.end} ({about.days:g} days).",
+            f"{len(model.usual.known):,} entities have own usual values.",
+            "",
+            "| feature | p50 | p90 | p99 | highest |",
+            "|---|---:|---:|---:|---:|",
+            *_quantiles(model),
+            "",
+            "## Tells",
+            "",
+            f"A window whose score is below {about.threshold:.6f}. Budget: {about.budget_per_day:g} entities a day although nothing",
+            f"is wrong; in training it was {about.told_per_day:g}. An incident of which the training span holds traces uses up one",
+            "place of that budget a day and entity; own usual values move only when half of an entity's windows are wrong.",
+            "",
+            "## Cannot see",
+            "",
+            *(f"- {line}" for line in _blind(model)),
+            "",
+            "## Made from",
+            "",
+            f"Recipe {about.recipe}; {', '.join(f'{name} {of}' for name, of in sorted(about.versions.items()))}.",
+            "",
+        )
+    )
+
+
+def _quantiles(model: Model) -> list[str]:
+    return [
+        f"| {feature} | {' | '.join(shown(value, feature) for value in model.metadata.quantiles[feature])} |"
+        for feature in model.metadata.features
+    ]
+
+
+def _blind(model: Model) -> list[str]:
+    lines = [
+        "What stays below the usual value: a slow leak within an account's ordinary volume, or one that was already usual in training.",
+        "How far beyond the highest training value a window lies: all beyond it scores alike.",
+        "New entities' own habits: until the next training they are measured against all entities.",
+        "Which objects or people were touched, only how many; and nothing that the logs do not hold (response bodies).",
+    ]
+    if model.metadata.still:
+        lines.insert(0, f"Features that never rose above the usual in training: {', '.join(model.metadata.still)}.")
+    return lines

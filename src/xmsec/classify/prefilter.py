@@ -1,7 +1,7 @@
-"""A set engine says which of many patterns can hit in which of many texts: one scan over all texts joined.
+r"""A set engine says which of many patterns can hit in which of many texts: one scan over all texts joined.
 
-It answers with a superset, never with an omission; each pattern's own engine then verifies. Texts are joined by a line feed, so a
-pattern may use `^`, `$` and `\\b` but not `\\A` and `\\Z`; a caller's flags must hold DOTALL and MULTILINE for the same meaning.
+It answers with a superset, never with an omission; each pattern's own engine then verifies. Texts are joined by a line feed, so
+a pattern may use `^`, `$` and `\b` but not `\A` and `\Z`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -30,6 +31,7 @@ PATTERN_FLAGS: int = (
 LITERAL_FLAGS: int = hs.HS_FLAG_CASELESS
 SEPARATOR = "\n"
 _CHECK_BYTES = 32
+_VERSION = version("hyperscan")  # another engine cannot load what this one compiled
 
 
 class Prefilter:
@@ -44,16 +46,16 @@ class Prefilter:
     ) -> None:
         self._size = len(patterns)
         expressions = [pattern.encode("utf-8") if isinstance(pattern, str) else pattern for pattern in patterns]
-        self._database = _database(expressions, flags, literal, cache) if expressions else None
+        self._database: Any = _database(expressions, flags, literal, cache) if expressions else None
         self._local = threading.local()
 
     def __repr__(self) -> str:
         return f"Prefilter({self._size} patterns)"
 
     def scan(self, texts: Sequence[str]) -> Iterable[tuple[int, int]]:
-        """Return which pattern can hit in which text: pairs (text index, pattern index), sorted, each once.
+        r"""Return which pattern can hit in which text: pairs (text index, pattern index), sorted, each once.
 
-        >>> Prefilter([r"\\d{4}", "ab"]).scan(["x 2024", "cab 12"])
+        >>> Prefilter([r"\d{4}", "ab"]).scan(["x 2024", "cab 12"])
         [(0, 0), (1, 1)]
         """
         if self._database is None or not texts:
@@ -109,7 +111,7 @@ def _database(expressions: Sequence[bytes], flags: int, literal: bool, cache: Pa
 
 
 def _fingerprint(expressions: Sequence[bytes], flags: int, literal: bool) -> str:
-    total = blake2b(f"{hs.__version__} {flags} {literal}".encode(), digest_size=16)
+    total = blake2b(f"{_VERSION} {flags} {literal}".encode(), digest_size=16)
     for expression in expressions:
         total.update(len(expression).to_bytes(4, "big") + expression)
     return total.hexdigest()

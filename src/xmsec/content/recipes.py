@@ -49,7 +49,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     days: Natural
     minimum_rows: Natural = 200
-    own_windows: Natural = 8
+    own_windows: Annotated[int, msgspec.Meta(ge=2)] = 4
 
 
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,8 +15,8 @@ def card(model: Model) -> str:
             "",
             f"Isolation forest: {about.trees} trees of {about.samples} windows each, seed {about.seed}.",
             f"One row is one `{about.entity}` in one window of {about.window}, aligned to midnight of {about.zone}.",
-            "A feature counts only as far as it lies above its usual value: the entity's own median when it had windows enough in",
-            "training, else the median of all entities. Counts are compared by log(1 + x).",
+            "A feature counts only as far as it lies above its usual value: the entity's own median when it had windows",
+            "enough in training, else the median of all entities. Counts are compared by log(1 + x).",
             "",
             "## Trained on",
             "",
@@ -29,9 +29,9 @@ def card(model: Model) -> str:
             "",
             "## Tells",
             "",
-            f"A window whose score is below {about.threshold:.6f}. Budget: {about.budget_per_day:g} entities a day although nothing",
-            f"is wrong; in training it was {about.told_per_day:g}. An incident of which the training span holds traces uses up one",
-            "place of that budget a day and entity; own usual values move only when half of an entity's windows are wrong.",
+            f"A window whose score is below {about.threshold:.6f}. Budget: {about.budget_per_day:g} entities a day although",
+            f"nothing is wrong; in training it was {about.told_per_day:g}. An incident that the training span holds uses up a",
+            "place of that budget for each day of an entity; own usual values move only when half of its windows are wrong.",
             "",
             "## Cannot see",
             "",
@@ -54,10 +54,10 @@ def _quantiles(model: Model) -> list[str]:
 
 def _blind(model: Model) -> list[str]:
     lines = [
-        "What stays below the usual value: a slow leak within an account's ordinary volume, or one that was already usual in training.",
+        "What stays below the usual value: a leak within an account's ordinary volume, or one that training took for usual.",
         "How far beyond the highest training value a window lies: all beyond it scores alike.",
         "New entities' own habits: until the next training they are measured against all entities.",
-        "Which objects or people were touched, only how many; and nothing that the logs do not hold (response bodies).",
+        "Which objects or people were touched (only how many), and what logs do not hold, such as response bodies.",
     ]
     if model.metadata.still:
         lines.insert(0, f"Features that never rose above the usual in training: {', '.join(model.metadata.still)}.")

@@ -91,7 +91,10 @@ class Model(msgspec.Struct, frozen=True, eq=False):
 
     def rows(self, entities: Sequence[str], raw: Sequence[Sequence[float]]) -> Floats:
         """Return how far each feature lies above the usual of its entity: (entities, features)."""
-        return excess(self.usual, self.metadata.features, entities, raw)
+        bases = {entity: usual_of(self.usual, entity)[0][0].tolist() for entity in set(entities)}
+        features = self.metadata.features
+        found = [above(row, bases[entity], features) for entity, row in zip(entities, raw, strict=True)]
+        return np.array(found).reshape(len(raw), len(features))
 
     def unusual(self, rows: Floats) -> NDArray[np.bool_]:
         """Return which rows score below the threshold; one in which nothing lies above the usual never does."""
@@ -107,16 +110,9 @@ def usual_of(usual: Usual, entity: str) -> tuple[Floats, bool]:
     return usual.everyone, False
 
 
-def excess(usual: Usual, features: Sequence[Feature], entities: Sequence[str], raw: Sequence[Sequence[float]]) -> Floats:
-    """Return how far each row lies above its entity's usual values, on the scale of comparison: (rows, features)."""
-    found = np.empty((len(raw), len(features)))
-    bases: dict[str, tuple[float, ...]] = {}
-    for place, (entity, row) in enumerate(zip(entities, raw, strict=True)):
-        base = bases.get(entity)
-        if base is None:
-            base = bases[entity] = scaled(usual_of(usual, entity)[0][0].tolist(), features)
-        found[place] = [max(0.0, value - low) for value, low in zip(scaled(row, features), base, strict=True)]
-    return found
+def above(row: Sequence[float], base: Sequence[float], features: Sequence[Feature]) -> list[float]:
+    """Return how far a row lies above its usual values on the scale of comparison; less than usual is usual."""
+    return [max(0.0, value - low) for value, low in zip(scaled(row, features), scaled(base, features), strict=True)]
 
 
 def scores(trees: Trees, rows: Floats) -> Floats:

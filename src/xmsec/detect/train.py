@@ -19,7 +19,7 @@ import numpy as np
 from xmsec.content.recipes import Feature, Recipe
 from xmsec.detect.entity import KIND_BY_FIELD, keys_of
 from xmsec.detect.features import Calendar, Tally, tally, values
-from xmsec.detect.model import Floats, Metadata, Model, Trees, Usual, excess, scores
+from xmsec.detect.model import Floats, Metadata, Model, Trees, Usual, above, scores, usual_of
 from xmsec.detect.modelfile import content_hash
 from xmsec.detect.sketch import digest64
 from xmsec.model.clock import DAY, rfc3339, window_of
@@ -96,9 +96,11 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
     raw = np.array([row.values for row in span])
     entities = [row.entity for row in span]
     usual = _usual(entities, raw, recipe.training.own_windows)
-    above = excess(usual, recipe.features, entities, raw.tolist())
-    trees = _trees(recipe, above)
-    found = scores(trees, above)
+    bases = _bases(entities, raw, usual, recipe.training.own_windows)
+    pairs = zip(raw.tolist(), bases.tolist(), strict=True)
+    risen = np.array([above(row, base, recipe.features) for row, base in pairs])
+    trees = _trees(recipe, risen)
+    found = scores(trees, risen)
     end = span[-1].start + recipe.length
     days = max(1.0, (end - span[0].start) / DAY)
     threshold, told = _threshold(span, found, max(1, int(recipe.budget_per_day * days)), zone)
@@ -115,7 +117,7 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
         entities=len(set(entities)),
         days=round(days, 2),
         quantiles=_quantiles(raw, recipe.features),
-        still=tuple(feature for feature, highest in zip(recipe.features, above.max(axis=0), strict=True) if highest == 0),
+        still=tuple(feature for feature, highest in zip(recipe.features, risen.max(axis=0), strict=True) if highest == 0),
         seed=recipe.algorithm.seed,
         trees=recipe.algorithm.n_estimators,
         samples=min(recipe.algorithm.max_samples, len(span)),
@@ -141,11 +143,17 @@ def _span(recipe: Recipe, gathered: Sequence[Row]) -> list[Row]:
     return list(gathered)
 
 
-def _usual(entities: Sequence[str], raw: Floats, own_windows: int) -> Usual:
-    """Return what is usual for everyone, and for each entity that has windows enough."""
+def _places(entities: Sequence[str]) -> dict[str, list[int]]:
+    """Return which rows belong to each entity."""
     places: dict[str, list[int]] = {}
     for place, entity in enumerate(entities):
         places.setdefault(entity, []).append(place)
+    return places
+
+
+def _usual(entities: Sequence[str], raw: Floats, own_windows: int) -> Usual:
+    """Return what is usual for everyone, and for each entity that has windows enough."""
+    places = _places(entities)
     medians = np.array([_quantile(raw[of], 0.5) for of in places.values()])
     everyone = np.array([_quantile(medians, 0.5), _quantile(raw, 0.99)])
     enough = sorted((-len(of), entity) for entity, of in places.items() if len(of) >= own_windows)[:MOST_KNOWN]
@@ -154,6 +162,20 @@ def _usual(entities: Sequence[str], raw: Floats, own_windows: int) -> Usual:
     return Usual(
         everyone, np.array([digest for digest, _ in known], np.uint64), np.array(own).reshape(len(known), 2, raw.shape[1])
     )
+
+
+def _bases(entities: Sequence[str], raw: Floats, usual: Usual, own_windows: int) -> Floats:
+    """Return what each training row is measured against: the median of its entity's other windows, as if it were new.
+
+    With the row itself among them the forest would learn from smaller distances than it later meets, and tell too much.
+    """
+    bases = np.repeat(usual.everyone[:1], len(raw), axis=0)
+    for entity, of in _places(entities).items():
+        if len(of) >= own_windows and usual_of(usual, entity)[1]:
+            ordered = np.sort(raw[of], axis=0)
+            middle = len(of) // 2 - 1  # place of the lower median of one row fewer
+            bases[of] = np.where(raw[of] <= ordered[middle], ordered[middle + 1], ordered[middle])
+    return bases
 
 
 def _quantile(rows: Floats, share: float) -> Floats:
@@ -177,17 +199,17 @@ def _threshold(span: Sequence[Row], found: Floats, allowed: int, zone: tzinfo) -
     return threshold, sum(score < threshold for score in ranked)
 
 
-def _trees(recipe: Recipe, above: Floats) -> Trees:
+def _trees(recipe: Recipe, risen: Floats) -> Trees:
     """Train the forest and take its arrays over."""
     from sklearn.ensemble import IsolationForest  # heavy, and only training needs it
 
     algorithm = recipe.algorithm
     forest = IsolationForest(
         n_estimators=algorithm.n_estimators,
-        max_samples=min(algorithm.max_samples, len(above)),
+        max_samples=min(algorithm.max_samples, len(risen)),
         random_state=algorithm.seed,
     )
-    return trees_of(forest.fit(above.astype(np.float32)))
+    return trees_of(forest.fit(risen.astype(np.float32)))
 
 
 def trees_of(forest: Any) -> Trees:

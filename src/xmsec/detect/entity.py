@@ -27,6 +27,13 @@ SUBJECTS = 64  # keys an event may touch by its subjects; a bulk export names it
 def keys_of(kind: KeyKind, context: Context) -> Sequence[Key]:
     """Return the keys of one kind that an event touches, sorted; none when it names none."""
     event = context.event
+    fields = _FIELDS_BY_KIND.get(kind)
+    if fields is not None:
+        for field in fields:
+            value = event.fields.get(field)
+            if value is not None:
+                return (Key(kind, str(value)),)
+        return ()
     if kind == "stream":
         return (Key("stream", event.stream),)
     if kind == "dataset":
@@ -35,10 +42,6 @@ def keys_of(kind: KeyKind, context: Context) -> Sequence[Key]:
         return tuple(Key("subject", token) for token in sorted({span.token for span in context.spans})[:SUBJECTS])
     if kind == "consumer-dataset":
         return tuple(Key.of(kind, user.value, dataset) for user in keys_of("user", context) for dataset in event.datasets)
-    for field in _FIELDS_BY_KIND[kind]:
-        value = event.fields.get(field)
-        if value is not None:
-            return (Key(kind, str(value)),)
     return ()
 
 

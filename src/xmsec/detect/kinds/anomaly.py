@@ -60,7 +60,8 @@ class Anomaly:
 
     def keys(self, context: Context) -> Sequence[Key]:
         """Return the entity of an event; late, far-future and rejected events have none."""
-        if context.untimely or "rejected" in context.event.flags:
+        flags = context.event.flags
+        if context.late or (flags and ("far_future" in flags or "rejected" in flags)):
             return ()
         return keys_of(self._kind, context)
 

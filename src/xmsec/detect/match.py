@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
+from os import getpid
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from xmsec.content.detectors import DetectorFile, load_detector_paths
-from xmsec.detect.atoms import Index, read_whole, write_whole
+from xmsec.content.detectors import DetectorFile
+from xmsec.detect.atoms import Index
 from xmsec.detect.holds import View, holds, true_leaves, true_term
 from xmsec.detect.terms import Compiled, Leaf, written
-from xmsec.model.errors import ContentError, InputError
+from xmsec.model.errors import ContentError
 from xmsec.model.types import Event, Explanation
 
 _FORM = "1"  # of the compiled rules; another number makes old caches void
@@ -87,7 +87,7 @@ def compile_rules(files: Iterable[DetectorFile], cache: Path | None = None) -> t
     known = {rule.id for rule in kept}
     rules, problems = _translated(file for file in wanted if file.id not in known)
     if path is not None and rules:
-        write_whole(path, msgspec.msgpack.encode([*kept, *rules]))
+        _write(path, msgspec.msgpack.encode([*kept, *rules]))
     return RuleSet([*kept, *rules], cache), problems
 
 
@@ -112,103 +112,28 @@ def _hash(files: Iterable[DetectorFile]) -> str:
 
 
 def _kept(path: Path | None) -> list[Compiled]:
-    content = read_whole(path)
+    content = None if path is None else _read(path)
     try:
         return [] if content is None else msgspec.msgpack.decode(content, type=list[Compiled])
     except (msgspec.DecodeError, msgspec.ValidationError):  # an older form
         return []
 
 
-def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Make a nested document flat: dotted names to values, lists of objects to lists of values; names as written win.
-
-    >>> flatten({"a": {"b": 1}, "c.d": "x"})
-    {'a': {'b': 1}, 'a.b': 1, 'c.d': 'x'}
-    """
-    flat: dict[str, Any] = {}
-    _spread(document, "", flat, 0)
-    return {**flat, **document}
-
-
-def _spread(value: Any, name: str, flat: dict[str, Any], depth: int) -> None:
-    if depth > 64:
-        raise InputError("nested-too-deep", remedy="an event nests at most 64 objects")
-    if isinstance(value, Mapping):
-        if name:
-            flat.setdefault(name, value)
-        for key, inner in value.items():
-            _spread(inner, f"{name}.{key}" if name else str(key), flat, depth + 1)
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        for item in value:
-            below: dict[str, Any] = {}
-            _spread(item, name, below, depth + 1)
-            for key, found in below.items():
-                flat[key] = [*_list(flat.get(key)), *_list(found)]
-    else:
-        flat[name] = value
-
-
-def _list(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """One match as `detectors match` prints it: the event's line from 0, Sigma's id of the rule, its title."""
-
-    event: int
-    rule: str
-    title: str
-
-
-def rules_match(
-    rules: Sequence[Path], lines: Iterable[bytes | str], cache: Path | None = None
-) -> tuple[Iterator[Hit], list[ContentError]]:
-    """Match JSONL events against plain Sigma rules.
-
-    rules: files, or folders of them. Gives the matches in the order of the events (and of the rules' ids), as they are
-    consumed, and at once the files that did not load. A line that is not a JSON object raises InputError with its number.
-    """
-    files, problems = load_detector_paths(rule_files(rules))
-    others = [file.error("no Sigma rule", "$", "match takes rules only") for file in files if file.type != "sigma"]
-    ruleset, wrong = compile_rules(files, cache)
-    return _hits(ruleset, {file.id: file for file in files}, lines), [*problems, *others, *wrong]
-
-
-def rule_files(paths: Iterable[Path]) -> list[Path]:
-    """List the YAML files among paths and below folders, sorted."""
-    found: list[Path] = []
-    for path in paths:
-        inside = (inner for inner in path.rglob("*") if inner.suffix in (".yml", ".yaml") and inner.is_file())
-        found += sorted(inside) if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
-
-
-def _hits(rules: RuleSet, files: Mapping[str, DetectorFile], lines: Iterable[bytes | str]) -> Iterator[Hit]:
-    for start, batch in _batches(lines):
-        for number, matched in enumerate(rules.match_fields(batch), start):
-            for name in matched:
-                yield Hit(number, files[name].rule, str(files[name].body["title"]))
-
-
-def _batches(lines: Iterable[bytes | str], size: int = 500) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    batch: list[dict[str, Any]] = []
-    start = 0
-    for number, line in enumerate(lines):
-        batch.append(_document(line, number))
-        if len(batch) == size:
-            yield start, batch
-            batch, start = [], number + 1
-    yield start, batch
-
-
-def _document(line: bytes | str, number: int) -> dict[str, Any]:
-    """Read one line; a blank line is an event without fields."""
-    if not line.strip():
-        return {}
+def _write(path: Path, content: bytes) -> None:
+    """Write a cache file under its own hash, by rename, so that nobody reads half of it; no cache is no error."""
+    part = path.with_suffix(f".{getpid()}")
     try:
-        found = json.loads(line)
-        if isinstance(found, dict):
-            return flatten(found)
-    except (ValueError, RecursionError) as error:
-        raise InputError("not-json", where=f"line {number}", remedy="one JSON object a line") from error
-    raise InputError("not-an-object", where=f"line {number}", remedy="one JSON object a line")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(blake2b(content, digest_size=16).digest() + content)
+        part.replace(path)
+    except OSError:
+        return
+
+
+def _read(path: Path) -> bytes | None:
+    """Read a cache file; None when there is none, or when its bytes are not those that were written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content[16:] if blake2b(content[16:], digest_size=16).digest() == content[:16] else None

@@ -1,0 +1,35 @@
+"""One writer a home: a lock that the system gives back when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from xmsec.model.errors import ConfigError
+
+
+class HomeLock:
+    """Holds HOME/lock until it is closed. Raises ConfigError when another process holds it; never waits."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise ConfigError(
+                "another xmsec is writing here", where=str(home), remedy="wait until it ends, or use another --home"
+            ) from error
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> HomeLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -13,10 +13,15 @@ from tests.strategies import contexts
 
 from xmsec.detect.fold import About
 from xmsec.detect.hours import hours
+from xmsec.detect.kinds.coverage import Coverage, Sorts
 from xmsec.detect.kinds.silence import Expected, Silence
 from xmsec.model.ports import Detector
 from xmsec.model.types import Context
 
+SOME_FIELDS = st.sets(st.sampled_from(("user.id", "url.query", "url.path"))).map(
+    lambda names: dict.fromkeys(sorted(names), "v")
+)
+FLAGS = ((), (), ("untokenised:url.query",), ("cut", "untokenised:a", "untokenised:b"), ("far_future",))
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -35,7 +40,14 @@ def every_detector() -> list[Trial]:
     return [
         Trial("silence", silence, contexts(st.just({}), seconds=86_400)),
         Trial("silence in office hours", silence_in_hours, contexts(st.just({}), seconds=6 * 86_400)),
+        Trial("coverage", coverage, contexts(SOME_FIELDS, flags=FLAGS), hears_rejected=True),
     ]
+
+
+def coverage() -> Detector[Any]:
+    sorts = Sorts(*(About(f"coverage-{name}", "1", "coverage", name, "low") for name in ("rejected", "untokenised", "missing")))
+    asked = {"city.web": frozenset(("user.id", "url.query", "x"))}
+    return Coverage(About("coverage", "1", "coverage", "覆盖 · Coverage", "low"), sorts, asked, ZONE)
 
 
 def silence() -> Detector[Any]:

@@ -95,11 +95,15 @@ class Silence:
         self, states: Mapping[Key, Spoken], batch: Sequence[tuple[Key, Context]]
     ) -> tuple[Mapping[Key, Spoken], Sequence[Finding]]:
         """Take events in; nothing is told before event time has passed."""
-        events_by_key: dict[Key, list[Event]] = {}
+        by_stream: dict[str, tuple[Key, list[Event]]] = {}  # by name: a text's hash is kept, a key's is not
         for key, context in batch:
-            events_by_key.setdefault(key, []).append(context.event)
+            group = by_stream.get(context.event.stream)
+            if group is None:
+                by_stream[context.event.stream] = (key, [context.event])
+            else:
+                group[1].append(context.event)
         stepped = {}
-        for key, events in events_by_key.items():
+        for key, events in by_stream.values():
             runs = sorted((*states[key].runs, *self._runs(events, self._expected[key.value])), key=_place)
             stepped[key] = Spoken(_shorten(_join(runs)))
         return stepped, ()

@@ -172,3 +172,10 @@ def revision(paths: Iterable[Path]) -> str:
     for path in paths:
         total.update(blake2b(path.read_bytes(), digest_size=16).digest())
     return total.hexdigest()
+
+
+def shipped() -> Path:
+    """Return the directory of the content that comes with xmsec: inside the wheel, or the checkout that it was installed from."""
+    package = Path(__file__).parent.parent
+    inside = package / "shipped"
+    return inside if inside.is_dir() else package.parent.parent

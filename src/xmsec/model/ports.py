@@ -44,7 +44,10 @@ class Held(msgspec.Struct, frozen=True):
 class States(Protocol):
     """A read-only view of what a deployment remembers; layers lie on top without a copy."""
 
-    clocks: Mapping[SourceKey, Clock]
+    @property
+    def clocks(self) -> Mapping[SourceKey, Clock]:
+        """Return the clock of each source partition."""
+        ...
 
     def get(self, owner: str, key: Key) -> Held | None:
         """Return the state of one owner's key, or None."""

@@ -1,0 +1,69 @@
+"""One process: micro-batches go along the road, and about once a second all that they gave is committed in one transaction.
+
+Killed anywhere, the next start goes on from the committed positions: what was not committed is read again, and the road gives
+the same once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from xmsec.model.ports import Outcome, States
+from xmsec.model.types import Raw, Source, Tick
+from xmsec.pipeline.batch import carry_on, process_batch
+from xmsec.pipeline.road import Road, Taken
+from xmsec.store.sqlite import SqliteStore
+
+COMMIT_S = 1.0  # a commit costs some 10 ms whatever it holds; more often slows the road, more seldom delays what people see
+COMMIT_STATES = 100_000  # touched states that wait for a commit: some 100 MB
+
+
+class Recorder(Protocol):
+    """Where what passed is recorded: rows are there once `append` returns, and count once their length is committed."""
+
+    def append(self, outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """Write what batches carried; return the entries that the same transaction must hold."""
+        ...
+
+
+class Embedded:
+    """Drives one road over one store."""
+
+    def __init__(
+        self,
+        road: Road,
+        store: SqliteStore,
+        recorder: Recorder | None,
+        monotonic: Callable[[], float],
+        scan: Collection[Source] = (),
+    ) -> None:
+        self._road, self._store, self._recorder, self._monotonic, self._scan = road, store, recorder, monotonic, scan
+
+    def drive(self, batches: Iterable[Sequence[Raw | Tick]]) -> Iterator[Sequence[Outcome]]:
+        """Carry batches along the road; yields what was committed, as it is committed."""
+        return self._commit(batches, lambda records, states: process_batch(records, self._road, states))
+
+    def replay(self, batches: Iterable[Taken]) -> Iterator[Sequence[Outcome]]:
+        """Carry recorded events along the rest of the road."""
+        return self._commit(batches, lambda taken, states: carry_on(taken, self._road, states))
+
+    def _commit(self, batches: Iterable[Any], carry: Callable[[Any, States], Outcome]) -> Iterator[Sequence[Outcome]]:
+        states = self._store.states()
+        waiting: list[Outcome] = []
+        touched, since = 0, self._monotonic()
+        for batch in batches:
+            outcome = carry(batch, states)
+            states.absorb(outcome.states, outcome.clocks)
+            waiting.append(outcome)
+            touched += len(outcome.states)
+            if self._monotonic() - since >= COMMIT_S or touched >= COMMIT_STATES:
+                yield self._write(waiting)
+                waiting, touched, since = [], 0, self._monotonic()
+        if waiting:
+            yield self._write(waiting)
+
+    def _write(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        entries = self._recorder.append(outcomes) if self._recorder else {}
+        self._store.commit(outcomes, scan=self._scan, meta=entries)
+        return outcomes

@@ -1,0 +1,48 @@
+"""The record of playbook runs in SQLite: a chain that is only ever appended to, each entry durable before it counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from xmsec.model.clock import rfc3339
+from xmsec.respond.chain import Entry, Kind, broken, linked
+from xmsec.store.sqlite import SqliteStore
+
+_SELECT = "SELECT number, run, kind, step, body, by, at, hash FROM chain"
+
+
+class Runs:
+    """The record that a Driver writes. now: the edge's clock."""
+
+    def __init__(self, store: SqliteStore, now: Callable[[], datetime]) -> None:
+        self._store, self._now = store, now
+        store.connection.execute("PRAGMA synchronous = FULL")  # what a step does outside may not be repeatable
+
+    def entries(self, run: str) -> Sequence[Entry]:
+        """Return what is recorded of a run, in order."""
+        return [_entry(row) for row in self._store.connection.execute(f"{_SELECT} WHERE run = ? ORDER BY number", (run,))]
+
+    def append(self, run: str, kind: Kind, step: str, body: Mapping[str, str], by: str) -> Entry:
+        """Record one more thing; it is on disk when this returns."""
+        with self._store.transaction() as connection:
+            row = connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT 1").fetchone()
+            entry = linked(_entry(row) if row else None, run, kind, step, body, by, rfc3339(self._now()))
+            columns = (entry.number, run, kind, step, json.dumps(entry.body, sort_keys=True), by, entry.at, entry.hash)
+            connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?)", columns)
+        return entry
+
+    def runs(self) -> Sequence[str]:
+        """Return the runs in the order in which they began."""
+        return [run for (run,) in self._store.connection.execute("SELECT run FROM chain GROUP BY run ORDER BY min(number)")]
+
+    def verify(self) -> tuple[int, int | None]:
+        """Return how many entries there are, and the first that does not follow from those before it."""
+        entries = [_entry(row) for row in self._store.connection.execute(f"{_SELECT} ORDER BY number")]
+        return len(entries), broken(entries)
+
+
+def _entry(row: Sequence[str]) -> Entry:
+    number, run, kind, step, body, by, at, found = row
+    return Entry(int(number), run, kind, step, json.loads(body), by, at, found)  # type: ignore[arg-type]  # kind as it was written

@@ -23,6 +23,9 @@ ADD_COUNT = (
 ADD_PROPOSAL = (
     "INSERT INTO proposals VALUES (?, ?, ?, ?) ON CONFLICT (dataset, field, type) DO UPDATE SET total = total + excluded.total"
 )
+PUT_STATE = (
+    "INSERT INTO states VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET due = excluded.due, body = excluded.body"
+)
 PUT_DEAD = "INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?)"
 PUT_FINDING = _upsert(
     "findings",

@@ -9,6 +9,8 @@ import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from hashlib import blake2b
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -21,9 +23,10 @@ from xmsec.model.types import Clock, Key, Source
 CACHED = 50_000  # decoded states, some 50 MB at 1 KiB each; more hits than this brings are rare in a day of city traffic
 
 _MICROSECOND = timedelta(microseconds=1)
-_GET = "SELECT due, body FROM states WHERE owner = ? AND kind = ? AND value = ?"
+_GET = "SELECT due, body FROM states WHERE hash = ?"
 _DUE = "SELECT owner, kind, value FROM states WHERE due > ? AND due <= ?"
 _EVER = 1 << 62
+_Due = tuple[datetime, int, Owned]  # the number in the middle settles ties without comparing keys
 
 
 def micros(time: datetime) -> int:
@@ -36,6 +39,11 @@ def from_micros(value: int) -> datetime:
     return EPOCH + timedelta(microseconds=value)
 
 
+def state_hash(owner: str, key: Key) -> bytes:
+    """Return what a state is found by: 128 bits, so that two keys never share one."""
+    return blake2b(f"{owner}\0{key.kind}\0{key.value}".encode(), digest_size=16).digest()
+
+
 class SqliteStates:
     """The States seam over a connection; `absorb` lays a batch's states on top, `settle` says that they are committed.
 
@@ -46,8 +54,10 @@ class SqliteStates:
         self._connection = connection
         self._decoders = {owner: msgspec.msgpack.Decoder(kind) for owner, kind in codecs.items()}
         self._cache = _Cache(cached)
+        self._stored = _Filter(row[0] for row in connection.execute("SELECT hash FROM states"))
         self._touched: dict[Owned, Held | None] = {}
-        self._dues: list[tuple[datetime, Owned]] = []  # of touched states; an entry is stale when the state has another due now
+        self._dues: list[_Due] = []  # of touched states; an entry is stale when the state has another due now
+        self._order = count()
         self._passed = -_EVER  # every stored key that was due until here is touched already
         self._asked: tuple[int, list[Owned]] | None = None
         decode = msgspec.msgpack.Decoder(Clock).decode
@@ -61,8 +71,8 @@ class SqliteStates:
         if owned in self._touched:
             return self._touched[owned]
         held = self._cache.get(owned)
-        if held is None and owner in self._decoders:
-            row = self._connection.execute(_GET, (owner, key.kind, key.value)).fetchone()
+        if held is None and owner in self._decoders and (found := state_hash(owner, key)) in self._stored:
+            row = self._connection.execute(_GET, (found,)).fetchone()
             if row is not None:
                 held = self._decoded(owner, *row)
                 self._cache.put(owned, held)
@@ -93,14 +103,14 @@ class SqliteStates:
         if watermark is None:
             yield from [owned for owned, held in self._touched.items() if held is not None and held.due is not None]
             return
-        found: dict[Owned, datetime] = {}
+        found: dict[Owned, _Due] = {}
         while self._dues and self._dues[0][0] <= watermark:
-            due, owned = heapq.heappop(self._dues)
-            held = self._touched.get(owned)
-            if held is not None and held.due == due:
-                found[owned] = due
-        for owned, due in found.items():
-            heapq.heappush(self._dues, (due, owned))
+            entry = heapq.heappop(self._dues)
+            held = self._touched.get(entry[2])
+            if held is not None and held.due == entry[0]:
+                found[entry[2]] = entry
+        for entry in found.values():
+            heapq.heappush(self._dues, entry)
         yield from found
 
     def absorb(self, states: Mapping[Owned, Held | None], clocks: Mapping[Source, Clock]) -> None:
@@ -110,7 +120,7 @@ class SqliteStates:
             before = self._touched.get(owned)
             self._touched[owned] = held
             if held is not None and held.due is not None and (before is None or before.due != held.due):
-                heapq.heappush(self._dues, (held.due, owned))
+                heapq.heappush(self._dues, (held.due, next(self._order), owned))
         if self._asked is not None:
             until, found = self._asked
             if all(owned in self._touched for owned in found):
@@ -126,8 +136,9 @@ class SqliteStates:
             if held is None:
                 self._cache.drop(owned)
             else:
+                self._stored.add(state_hash(*owned))
                 self._cache.put(owned, held)
-        self._dues = [(due, owned) for due, owned in self._dues if owned in self._touched]
+        self._dues = [entry for entry in self._dues if entry[2] in self._touched]
         heapq.heapify(self._dues)
         self._passed, self._asked = -_EVER, None
 
@@ -156,3 +167,25 @@ class _Cache:
     def drop(self, owned: Owned) -> None:
         self._young.pop(owned, None)
         self._old.pop(owned, None)
+
+
+class _Filter:
+    """Says of a hash that it was surely never stored, or that it may be (a Bloom filter of 4 MiB, two bits a hash).
+
+    Traffic that brings a new key with every event asks for nothing else: a query that finds nothing costs 5 µs, this 0.5. At a
+    million keys it is wrong once in 300.
+    """
+
+    def __init__(self, hashes: Iterable[bytes]) -> None:
+        self._bits = bytearray(1 << 22)
+        for found in hashes:
+            self.add(found)
+
+    def add(self, found: bytes) -> None:
+        for place in (int.from_bytes(found[:4]) >> 7, int.from_bytes(found[4:8]) >> 7):
+            self._bits[place >> 3] |= 1 << (place & 7)
+
+    def __contains__(self, found: bytes) -> bool:
+        first, second = int.from_bytes(found[:4]) >> 7, int.from_bytes(found[4:8]) >> 7
+        bits = self._bits
+        return bool(bits[first >> 3] >> (first & 7) & bits[second >> 3] >> (second & 7) & 1)

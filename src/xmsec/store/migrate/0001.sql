@@ -12,14 +12,16 @@ CREATE TABLE clocks (
     PRIMARY KEY (stream, partition)
 ) WITHOUT ROWID;
 
+-- New rows go to the end and only the short hash is scattered: with (owner, kind, value) as the key a commit of 10,000 new
+-- states wrote 10,000 pages, and took three times as long.
 CREATE TABLE states (
+    hash BLOB NOT NULL UNIQUE, -- of owner, kind and value, 128 bits
     owner TEXT NOT NULL,
     kind TEXT NOT NULL,
     value TEXT NOT NULL,
     due INTEGER,
-    body BLOB NOT NULL,
-    PRIMARY KEY (owner, kind, value)
-) WITHOUT ROWID;
+    body BLOB NOT NULL
+);
 CREATE INDEX states_by_due ON states (due) WHERE due IS NOT NULL;
 
 CREATE TABLE findings (

@@ -1,0 +1,226 @@
+"""What the embedded store is asked: pages in a total order, counts, and what a scan of given files has told."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from xmsec.model.clock import from_rfc3339, rfc3339
+from xmsec.model.errors import ConfigError, InputError
+from xmsec.model.ports import Page, Query
+from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
+from xmsec.store.rows import dead_row, finding_row, incident_row
+from xmsec.store.states import from_micros, micros
+
+RELATED = 100  # other incidents of an entity that one names
+_VALUES = 500  # values in one statement; SQLite takes 32,766
+
+Kind = Literal["text", "number", "time", "severity"]
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """One table as it is asked for: where its rows are, and what each column is; `id` makes every order total."""
+
+    source: str
+    id: str
+    body: str
+    columns: Mapping[str, tuple[str, Kind]]
+
+
+_FINDINGS = Shape(
+    "findings f LEFT JOIN incident_findings m ON m.finding = f.id LEFT JOIN triage t ON t.subject = f.id"
+    " LEFT JOIN triage c ON c.subject = m.incident",
+    "f.id",
+    "f.body, m.incident, COALESCE(t.status, c.status, 'new')",
+    {
+        "id": ("f.id", "text"),
+        "time": ("f.time", "time"),
+        "first_seen": ("f.first_seen", "time"),
+        "detector": ("f.detector", "text"),
+        "kind": ("f.kind", "text"),
+        "severity": ("f.severity", "severity"),
+        "risk": ("f.risk", "number"),
+        "system": ("f.system", "text"),
+        "stream": ("f.stream", "text"),
+        "entity.type": ("f.entity_type", "text"),
+        "entity.id": ("f.entity_id", "text"),
+        "state": ("f.state", "text"),
+        "window.start": ("f.window_start", "time"),
+        "window.end": ("f.window_end", "time"),
+        "count": ("f.count", "number"),
+        "incident": ("COALESCE(m.incident, '')", "text"),
+        "status": ("COALESCE(t.status, c.status, 'new')", "text"),
+    },
+)
+_INCIDENTS = Shape(
+    "incidents i LEFT JOIN triage t ON t.subject = i.id",
+    "i.id",
+    "i.body, COALESCE(t.status, 'new'), COALESCE(t.assignee, '')",
+    {
+        "id": ("i.id", "text"),
+        "time": ("i.opened", "time"),
+        "opened": ("i.opened", "time"),
+        "severity": ("i.severity", "severity"),
+        "risk": ("i.risk", "number"),
+        "entity.type": ("i.entity_type", "text"),
+        "entity.id": ("i.entity_id", "text"),
+        "state": ("i.state", "text"),
+        "status": ("COALESCE(t.status, 'new')", "text"),
+        "assignee": ("COALESCE(t.assignee, '')", "text"),
+    },
+)
+_DEAD = Shape(
+    "dead d",
+    "d.stream || ' ' || d.partition || printf(' %020d %08d ', d.offset, d.part) || d.leg || ' ' || d.reason",
+    "d.stream, d.partition, d.offset, d.part, d.leg, d.reason, d.at",
+    {
+        "time": ("d.at", "time"),
+        "at": ("d.at", "time"),
+        "stream": ("d.stream", "text"),
+        "partition": ("d.partition", "text"),
+        "leg": ("d.leg", "text"),
+        "reason": ("d.reason", "text"),
+    },
+)
+_SHAPES: Mapping[str, Shape] = {"findings": _FINDINGS, "incidents": _INCIDENTS, "dead": _DEAD}
+
+
+class SqliteReader:
+    """The Reader seam over a connection of its own (`sqlite.connect`), beside the writer's."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._rows: Mapping[str, Callable[[Sequence[Any]], dict[str, Any]]] = {
+            "findings": _finding,
+            "incidents": self._incident,
+            "dead": _dead,
+        }
+
+    def page(self, query: Query, after: str | None = None) -> Page:
+        """Return one page in a total order. Raises ConfigError for an unknown column, InputError for a foreign cursor."""
+        shape = _shape(query)
+        descending = query.order.startswith("-")
+        order = _column(query, query.order.removeprefix("-"))[0]
+        where, values = _where(query)
+        if after is not None:
+            where.append(f"({order}, {shape.id}) {'<' if descending else '>'} (?, ?)")
+            values += _cursor(after)
+        way = "DESC" if descending else "ASC"
+        found = self._connection.execute(
+            f"SELECT {order}, {shape.id}, {shape.body} FROM {shape.source} WHERE {' AND '.join(where)}"
+            f" ORDER BY {order} {way}, {shape.id} {way} LIMIT ?",
+            (*values, query.limit + 1),
+        ).fetchall()
+        rows = [self._rows[query.table](row[2:]) for row in found[: query.limit]]
+        return Page(rows, _cursor_text(*found[query.limit - 1][:2]) if len(found) > query.limit else None)
+
+    def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        """Return how many rows there are for each combination of the named columns; none named: of all, under ()."""
+        columns = [_column(query, name) for name in by]
+        where, values = _where(query)
+        names = ", ".join(expression for expression, _ in columns)
+        rows = self._connection.execute(
+            f"SELECT {names}{', ' if names else ''}count(*) FROM {_shape(query).source} WHERE {' AND '.join(where)}"
+            + (f" GROUP BY {names} ORDER BY {names}" if names else ""),
+            values,
+        )
+        kinds = [kind for _, kind in columns]
+        return {tuple(map(_written, row, kinds)): row[-1] for row in rows}
+
+    def dead_totals(self) -> Mapping[tuple[str, str, str], int]:
+        """Return how many records were refused, listed or not: (stream, leg, reason) → total."""
+        rows = self._connection.execute("SELECT stream, leg, reason, total FROM dead_totals ORDER BY stream, leg, reason")
+        return {(stream, leg, reason): total for stream, leg, reason, total in rows}
+
+    def told(self, scan: Collection[Source]) -> Iterator[dict[str, Any]]:
+        """Return the findings that are final and were told while these partitions were scanned, by (time, id)."""
+        ids: set[str] = set()
+        for source in sorted(scan):
+            rows = self._connection.execute(
+                "SELECT finding FROM scan_findings WHERE scan IN (SELECT scan FROM scans WHERE stream = ? AND partition = ?)",
+                source,
+            )
+            ids.update(finding for (finding,) in rows)
+        places: list[tuple[int, str]] = []
+        listed = sorted(ids)
+        for start in range(0, len(listed), _VALUES):
+            some = listed[start : start + _VALUES]
+            marks = ", ".join("?" * len(some))
+            places += self._connection.execute(f"SELECT time, id FROM findings WHERE state = 'final' AND id IN ({marks})", some)
+        for _, finding in sorted(places):
+            statement = f"SELECT {_FINDINGS.body} FROM {_FINDINGS.source} WHERE f.id = ?"
+            yield _finding(self._connection.execute(statement, (finding,)).fetchone())
+
+    def _incident(self, row: Sequence[Any]) -> dict[str, Any]:
+        incident = msgspec.json.decode(row[0], type=Incident)
+        related = self._connection.execute(
+            "SELECT id FROM incidents WHERE entity_type = ? AND entity_id = ? AND id <> ? ORDER BY opened, id LIMIT ?",
+            (incident.entity.type, incident.entity.id, incident.id, RELATED),
+        )
+        return incident_row(incident, [other for (other,) in related], row[1], row[2])
+
+
+def _finding(row: Sequence[Any]) -> dict[str, Any]:
+    return finding_row(msgspec.json.decode(row[0], type=Finding), row[1], row[2])
+
+
+def _dead(row: Sequence[Any]) -> dict[str, Any]:
+    stream, partition, offset, part, leg, reason, at = row
+    return dead_row(Rejected(Position(stream, partition, offset, part), leg, reason, from_micros(at)))
+
+
+def _shape(query: Query) -> Shape:
+    if query.table not in _SHAPES:
+        raise ConfigError(f'no table "{query.table}" in this store', remedy=f"one of {', '.join(_SHAPES)}")
+    return _SHAPES[query.table]
+
+
+def _column(query: Query, name: str) -> tuple[str, Kind]:
+    columns = _shape(query).columns
+    if name not in columns:
+        raise ConfigError(f'no column "{name}"', where=query.table, remedy=f"one of {', '.join(columns)}")
+    return columns[name]
+
+
+def _where(query: Query) -> tuple[list[str], list[Any]]:
+    """Write the filter; statements hold names of ours only, all that came from outside is bound."""
+    terms = ["1"]
+    bound: list[Any] = []
+    for name, values in query.where.items():
+        expression, kind = _column(query, name)
+        terms.append(f"{expression} IN ({', '.join('?' * len(values))})")
+        bound += [_read(value, kind) for value in values]
+    return terms, bound
+
+
+def _read(value: str, kind: Kind) -> Any:
+    if kind == "severity":
+        return next((rank for rank, name in enumerate(SEVERITIES) if name == value), -1)
+    if kind == "time":
+        return micros(from_rfc3339(value))
+    if kind == "number":
+        return int(value) if value.removeprefix("-").isdecimal() else None
+    return value
+
+
+def _written(value: Any, kind: Kind) -> str:
+    if kind == "severity":
+        return str(SEVERITIES[value])
+    return rfc3339(from_micros(value)) if kind == "time" else str(value)
+
+
+def _cursor_text(value: Any, row_id: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([value, row_id])).decode()
+
+
+def _cursor(text: str) -> list[Any]:
+    try:
+        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[int | str, str])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
+    return [value, row_id]

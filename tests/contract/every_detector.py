@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+import msgspec
 from hypothesis import strategies as st
 from tests.strategies import contexts
 
+from xmsec.content.load import parse
+from xmsec.detect.entity import default_keys
 from xmsec.detect.fold import About
 from xmsec.detect.hours import hours
+from xmsec.detect.kinds.contract import Breach, Contract, Terms
 from xmsec.detect.kinds.coverage import Coverage, Sorts
 from xmsec.detect.kinds.silence import Expected, Silence
+from xmsec.ledger.book import Book
 from xmsec.model.ports import Detector
 from xmsec.model.types import Context
 
@@ -22,6 +28,27 @@ SOME_FIELDS = st.sets(st.sampled_from(("user.id", "url.query", "url.path"))).map
     lambda names: dict.fromkeys(sorted(names), "v")
 )
 FLAGS = ((), (), ("untokenised:url.query",), ("cut", "untokenised:a", "untokenised:b"), ("far_future",))
+BOOK, _ = Book.load(
+    parse(
+        Path("ledger.yaml"),
+        """
+as_of: 2026-01-01T00:00:00Z
+owners: [{id: office}]
+datasets:
+  - {name: "postgres://certs:5432/certs.holder", system: certs, owner: office, grade: general-3}
+  - {name: "postgres://tax:5432/tax.payer", system: tax, owner: office, grade: general-4}
+people: [{id: p1, accounts: [lin], department: hall}]
+grants:
+  - id: g1
+    grantee: department:hall
+    datasets: ["postgres://certs:5432/*"]
+    start: 2026-01-01T00:00:00Z
+    end: 2026-03-03T12:00:00Z
+    fields: [holder_name, status]
+  - {id: g2, grantee: wang, datasets: ["postgres://*"], start: 2026-03-03T00:00:00Z}
+""",
+    )
+)
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -40,8 +67,34 @@ def every_detector() -> list[Trial]:
     return [
         Trial("silence", silence, contexts(st.just({}), seconds=86_400)),
         Trial("silence in office hours", silence_in_hours, contexts(st.just({}), seconds=6 * 86_400)),
+        *(Trial(f"contract: {breach}", lambda breach=breach: contract(breach), used()) for breach in get_args(Breach)),
         Trial("coverage", coverage, contexts(SOME_FIELDS, flags=FLAGS), hears_rejected=True),
     ]
+
+
+def contract(breach: Breach) -> Detector[Any]:
+    about = About(f"grant-{breach}", "1", "contract", "授权 · Grant", "high")
+    return Contract(about, Terms(breach), default_keys, ZONE)
+
+
+def used() -> st.SearchStrategy[list[Context]]:
+    """Contexts of accounts that use datasets, as a ledger knows them."""
+    fields = st.fixed_dictionaries(
+        {"user.name": st.sampled_from(("lin", "wang", "stranger"))},
+        optional={"xmsec.fields": st.sampled_from((["holder_name"], ["holder_id", "holder_name"], "status, holder_id"))},
+    )
+    return contexts(fields, streams=("city.web",)).map(lambda made: [in_ledger(context) for context in made])
+
+
+def in_ledger(context: Context) -> Context:
+    event = context.event
+    if "rejected" in event.flags:
+        return context
+    datasets = ("postgres://certs:5432/certs.holder", "postgres://tax:5432/tax.payer")[: 1 + event.position.offset % 2]
+    event = msgspec.structs.replace(event, datasets=datasets)
+    labels = tuple(label for dataset in datasets for label in BOOK.labels(dataset))
+    grants = tuple(grant for dataset in datasets for grant in BOOK.grants(event.fields["user.name"], dataset))
+    return msgspec.structs.replace(context, event=event, labels=labels, grants=grants)
 
 
 def coverage() -> Detector[Any]:

@@ -24,30 +24,44 @@ STREAM, SYSTEM, DATASET = "xmsec.stream", "xmsec.system", "xmsec.dataset"  # wha
 
 
 class RuleSet:
-    """The loaded Sigma rules; `fields` are those that they read."""
+    """The loaded Sigma rules; `fields` are those that they read.
 
-    def __init__(self, rules: Sequence[Compiled], cache: Path | None = None) -> None:
+    scopes: the streams that a rule is about, by its id; one that is not named here is about every stream.
+    """
+
+    def __init__(
+        self, rules: Sequence[Compiled], cache: Path | None = None, scopes: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
+        self.scopes = dict(scopes or {})
         self.rules = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
         self._ordered = list(self.rules.values())
         self._ids = [rule.id for rule in self._ordered]
         self._holds = [holds(rule.node) for rule in self._ordered]
         self._index = Index([rule.node for rule in self._ordered], cache)
         self.fields = self._index.fields
+        self._scopes = [self.scopes.get(name) for name in self._ids]
         self._own = bool(self.fields & {STREAM, SYSTEM, DATASET})
 
     def match(self, batch: Sequence[Event]) -> Sequence[tuple[str, ...]]:
         """Return, for each event, the sorted ids of the rules that hold; a rejected record matches nothing."""
-        return self.match_fields([{} if "rejected" in event.flags else self._fields(event) for event in batch])
+        documents = [{} if "rejected" in event.flags else self._fields(event) for event in batch]
+        return self.match_fields(documents, [event.stream for event in batch])
 
-    def match_fields(self, batch: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-        """Return the same for flat documents."""
+    def match_fields(self, batch: Sequence[Mapping[str, Any]], streams: Sequence[str] = ()) -> list[tuple[str, ...]]:
+        """Return the same for flat documents; without their streams no rule's scope is looked at."""
         told: list[tuple[str, ...]] = []
-        for fields, places in zip(batch, self._index.candidates(batch), strict=True):
+        for fields, places, stream in zip(batch, self._index.candidates(batch), streams or [""] * len(batch), strict=True):
             if not places or not fields:
                 told.append(())
                 continue
             view = View(fields)
-            told.append(tuple(self._ids[place] for place in sorted(places) if self._holds[place](view)))
+            told.append(
+                tuple(
+                    self._ids[place]
+                    for place in sorted(places)
+                    if self._holds[place](view) and _in_scope(stream, self._scopes[place])
+                )
+            )
         return told
 
     def every(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -70,16 +84,23 @@ class RuleSet:
         return {**event.fields, STREAM: event.stream, SYSTEM: event.system, DATASET: list(event.datasets)}
 
 
+def _in_scope(stream: str, scope: frozenset[str] | None) -> bool:
+    return scope is None or not stream or stream in scope
+
+
 def _reason(leaf: Leaf, view: View, weight: float) -> Explanation:
     term, value = true_term(leaf, view)
     shown = value if len(value) <= _VALUE else f"{value[: _VALUE - 1]}…"
     return Explanation(leaf.field or "keyword", shown, written(term), round(weight, 3))
 
 
-def compile_rules(files: Iterable[DetectorFile], cache: Path | None = None) -> tuple[RuleSet, list[ContentError]]:
+def compile_rules(
+    files: Iterable[DetectorFile], cache: Path | None = None, streams: Iterable[str] = ()
+) -> tuple[RuleSet, list[ContentError]]:
     """Compile the Sigma rules among the files; gives what is good and all problems.
 
     cache: a folder in which the compiled form is kept under the hash of what the files say (pySigma parses 300 rules a second).
+    streams: those of the deployment; a rule whose `logsource` names one as `service`, or its system as `product`, is about it.
     """
     wanted = [file for file in files if file.type == "sigma"]
     path = cache / f"sigma-{_hash(wanted)}.mp" if cache is not None else None
@@ -88,7 +109,18 @@ def compile_rules(files: Iterable[DetectorFile], cache: Path | None = None) -> t
     rules, problems = _translated(file for file in wanted if file.id not in known)
     if path is not None and rules:
         _write(path, msgspec.msgpack.encode([*kept, *rules]))
-    return RuleSet([*kept, *rules], cache), problems
+    return RuleSet([*kept, *rules], cache, _scopes(wanted, sorted(streams))), problems
+
+
+def _scopes(files: Iterable[DetectorFile], streams: Sequence[str]) -> dict[str, frozenset[str]]:
+    scopes: dict[str, frozenset[str]] = {}
+    for file in files:
+        source = file.body.get("logsource")
+        service, product = (source.get("service"), source.get("product")) if isinstance(source, dict) else (None, None)
+        found = [stream for stream in streams if service == stream or (not service and stream.startswith(f"{product}."))]
+        if found:
+            scopes[file.id] = frozenset(found)
+    return scopes
 
 
 def _translated(files: Iterable[DetectorFile]) -> tuple[list[Compiled], list[ContentError]]:

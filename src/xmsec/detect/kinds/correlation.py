@@ -169,7 +169,7 @@ def references(file: DetectorFile) -> tuple[list[str], bool]:
     return ([body.rules] if isinstance(body.rules, str) else body.rules), body.generate
 
 
-def from_file(file: DetectorFile, ids: Mapping[str, str], zone: tzinfo) -> Correlation:
+def correlation_of(file: DetectorFile, ids: Mapping[str, str], zone: tzinfo) -> Correlation:
     """Make the detector that a correlation's file describes. ids: name or UUID of each loaded rule → its id in matches.
 
     Raises ContentError for what Sigma allows and this engine does not do, by name.

@@ -19,11 +19,11 @@ COMMIT_S = 1.0  # a commit costs some 10 ms whatever it holds; more often slows 
 COMMIT_STATES = 100_000  # touched states that wait for a commit: some 100 MB
 
 
-class Recorder(Protocol):
-    """Where what passed is recorded: rows are there once `append` returns, and count once their length is committed."""
+class Witness(Protocol):
+    """Who keeps something of what passed: a recording, a summary. What it wrote counts once its entries are committed."""
 
     def append(self, outcomes: Sequence[Outcome]) -> Mapping[str, str]:
-        """Write what batches carried; return the entries that the same transaction must hold."""
+        """Take in what batches gave; return the entries that the same transaction must hold."""
         ...
 
 
@@ -34,11 +34,11 @@ class Embedded:
         self,
         road: Road,
         store: SqliteStore,
-        recorder: Recorder | None,
+        witnesses: Sequence[Witness],
         monotonic: Callable[[], float],
         scan: Collection[Source] = (),
     ) -> None:
-        self._road, self._store, self._recorder, self._monotonic, self._scan = road, store, recorder, monotonic, scan
+        self._road, self._store, self._witnesses, self._monotonic, self._scan = road, store, witnesses, monotonic, scan
 
     def drive(self, batches: Iterable[Sequence[Raw | Tick]]) -> Iterator[Sequence[Outcome]]:
         """Carry batches along the road; yields what was committed, as it is committed."""
@@ -64,6 +64,6 @@ class Embedded:
             yield self._write(waiting)
 
     def _write(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        entries = self._recorder.append(outcomes) if self._recorder else {}
+        entries = {name: value for witness in self._witnesses for name, value in witness.append(outcomes).items()}
         self._store.commit(outcomes, scan=self._scan, meta=entries)
         return outcomes

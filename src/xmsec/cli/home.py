@@ -1,0 +1,108 @@
+"""A deployment's home, opened: its settings, key, content and store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from xmsec.cli.key import create_key, read_key
+from xmsec.cli.output import remark
+from xmsec.cli.settings import Settings, settings
+from xmsec.model.errors import ConfigError
+from xmsec.model.types import Incident
+from xmsec.runtime.assemble import Deployment, assemble
+from xmsec.store.lock import HomeLock
+from xmsec.store.runs import Runs
+from xmsec.store.sqlite import SqliteStore
+
+
+def now() -> datetime:
+    """Return the wall clock's time: the edge stamps records with it, the core never asks."""
+    return datetime.now(UTC)
+
+
+class Opened:
+    """What a command works with; `close` gives the store back."""
+
+    def __init__(self, given: Settings, deployment: Deployment, key: bytes) -> None:
+        from xmsec.classify.token import check_value
+
+        self.settings, self.deployment = given, deployment
+        self.store = SqliteStore(given.home / "store.sqlite", deployment.codecs)
+        self.store.claim(check_value(key))
+
+    @property
+    def runs(self) -> Runs:
+        """The record of playbook runs."""
+        return Runs(self.store, now)
+
+    def incident(self, given: str) -> Incident:
+        """Return an incident by its id or the beginning of it. Raises ConfigError."""
+        ids = [one for (one,) in self.store.connection.execute("SELECT id FROM incidents ORDER BY id")]
+        found = one_of(given, ids, "incident", "xmsec incidents list")
+        (body,) = self.store.connection.execute("SELECT body FROM incidents WHERE id = ?", (found,)).fetchone()
+        return msgspec.json.decode(body, type=Incident)
+
+
+def one_of(given: str, known: Iterable[str], what: str, see: str) -> str:
+    """Return the only known id that begins as given. Raises ConfigError when there is none or more than one."""
+    found = [one for one in known if one.startswith(given)]
+    if given in found:
+        return given
+    if len(found) != 1:
+        raise ConfigError(f'{len(found) or "no"} {what}s begin with "{given}"', where="this home", remedy=f"see {see}")
+    return found[0]
+
+
+def key_of(given: Settings, *, create: bool) -> bytes:
+    """Read the deployment's key; an embedded home makes it at its first start."""
+    if create and given.key_file is None and not given.key_path.exists():
+        return create_key(given.key_path)
+    return read_key(given.key_path)
+
+
+def content_dirs(given: Settings) -> Sequence[Path]:
+    """Return the content directories: what is shipped, then the deployment's own, which replaces it file by file."""
+    from xmsec.content.load import shipped
+
+    missing = [path for path in given.content_dirs if not path.is_dir()]
+    if missing:
+        raise ConfigError("content directory does not exist", where=str(missing[0]), remedy="correct XMSEC_CONTENT_DIRS")
+    return [shipped(), *given.content_dirs]
+
+
+def deployment_of(given: Settings, key: bytes) -> Deployment:
+    """Assemble the road of a home from its content; what does not load is named on stderr."""
+    deployment = assemble(content_dirs(given), given.home, key, given.zone)
+    for problem in deployment.problems:
+        remark(f"xmsec: {problem}")
+    return deployment
+
+
+@contextmanager
+def opened(home: Path | None, *, write: bool) -> Iterator[Opened]:
+    """Open a home; write: as its only writer. Raises ConfigError when another process writes there."""
+    given = settings(home)
+    lock = HomeLock(given.home) if write else None
+    if not given.home.is_dir():
+        raise ConfigError("no such home", where=str(given.home), remedy="run xmsec demo or xmsec scan first, or name --home")
+    try:
+        key = key_of(given, create=write)
+        here = Opened(given, deployment_of(given, key), key)
+        try:
+            yield here
+        finally:
+            here.store.close()
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def monotonic() -> float:
+    """Return seconds that only ever grow."""
+    return time.monotonic()

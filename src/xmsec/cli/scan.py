@@ -1,0 +1,130 @@
+"""`xmsec scan`: files through the whole pipeline once, up to the end of the input."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xmsec.cli.options import Home, Output, example
+
+if TYPE_CHECKING:
+    from xmsec.cli.home import Opened
+    from xmsec.model.ports import Outcome
+    from xmsec.runtime.summary import Tally
+    from xmsec.sources.file import FileSource
+
+EXAMPLE = example("xmsec scan /var/log/nginx/access.log* --summary summary.json --fail-on high")
+
+
+def scan(
+    paths: Annotated[list[str], typer.Argument(help="Log files, also .gz and .zst; - reads standard input.")],
+    stream: Annotated[str | None, typer.Option("--stream", help="Whose records these are.", show_default="guessed")] = None,
+    fail_on: Annotated[str | None, typer.Option("--fail-on", help="Exit 1 at a finding of this severity or graver.")] = None,
+    summary: Annotated[Path | None, typer.Option("--summary", help="Write what became of every line, as JSON.")] = None,
+    home: Home = None,
+    form: Output = None,
+) -> int:
+    """Read log files, find what is in them, and account for every line.
+
+    An interrupted scan continues where it was; a repeated one prints the same and adds nothing.
+    """
+    from xmsec.cli.home import opened
+    from xmsec.cli.inputs import sources_of
+
+    worst = _severity(fail_on)
+    with opened(home, write=True) as here:
+        sources = sources_of(here, paths, stream)
+        run = ScanRun(here, sources, summary)
+        run.drive()
+        findings = run.findings()
+        _print(findings, form, run.summary(findings))
+    return 1 if worst is not None and any(_severity(one["severity"]) >= worst for one in findings) else 0
+
+
+def _severity(name: str | None) -> Any:
+    from xmsec.model.errors import ConfigError
+    from xmsec.model.types import SEVERITIES
+
+    if name is not None and name not in SEVERITIES:
+        raise ConfigError(f'no severity "{name}"', where="--fail-on", remedy=f"one of {', '.join(SEVERITIES)}")
+    return None if name is None else SEVERITIES.index(name)  # type: ignore[arg-type]  # it is one: asked above
+
+
+class ScanRun:
+    """One scan: its readings, its tally, and the summary that is rewritten at each commit."""
+
+    def __init__(self, here: Opened, sources: Sequence[FileSource], summary: Path | None) -> None:
+        from xmsec.runtime.summary import Tally
+
+        self._here, self._sources, self._summary = here, sources, summary
+        self._readings = [reading for source in sources for reading in source.open(here.store.positions(source.stream))]
+        self._tally: Tally = Tally(here.store.meta())
+        self.partitions = [reading.source for reading in self._readings]
+
+    def drive(self) -> None:
+        """Carry the whole input along the road."""
+        from xmsec.cli.home import monotonic, now
+        from xmsec.cli.output import progress
+        from xmsec.runtime.embedded import Embedded
+        from xmsec.sources.file import merge
+        from xmsec.store.recording import Recording
+
+        here = self._here
+        states = here.store.states()
+        recording = Recording(here.settings.home / "recordings", here.store.meta(), now)
+        embedded = Embedded(here.deployment.road, here.store, [self._tally, recording], monotonic, self.partitions)
+        batches = merge(self._readings, lambda source: clock.maximum if (clock := states.clocks.get(source)) else None)
+        contents = [content for reading in self._readings for content in reading.contents]
+        with progress("scan", sum(content.size_bytes for content in contents) or None) as bar:
+            for outcomes in embedded.drive(batches):
+                bar.to(sum(content.taken_bytes for content in contents), f"{_findings(outcomes)} findings")
+                self._write_summary(self.summary([]))
+        here.store.reject(problem for source in self._sources for problem in source.problems)
+        recording.seal(here.store)
+        self._write_summary(self.summary(self.findings()))
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Return the findings of this input, in the order of their windows."""
+        from xmsec.store.reader import SqliteReader
+
+        return SqliteReader(self._here.store).scan(self.partitions)
+
+    def summary(self, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what became of every line."""
+        from xmsec.runtime.summary import summary
+
+        reached = {reading.source[1]: reading.reached for reading in self._readings}
+        positions = {
+            path: reached[partition] for source in self._sources for path, partition in source.partition_by_path.items()
+        }
+        problems = [problem.reason for source in self._sources for problem in source.problems]
+        return summary(self._tally.total(self.partitions), (one["severity"] for one in findings), positions, problems)
+
+    def _write_summary(self, summary: Mapping[str, Any]) -> None:
+        if self._summary is not None:
+            part = self._summary.with_name(f".{self._summary.name}.part")
+            part.write_text(json.dumps(summary, ensure_ascii=False) + "\n", "utf-8")
+            os.replace(part, self._summary)
+
+
+def _findings(outcomes: Sequence[Outcome]) -> int:
+    return len({finding.id for outcome in outcomes for finding in outcome.findings})
+
+
+def _print(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any]) -> None:
+    from xmsec.cli.output import chosen, rows
+    from xmsec.cli.show import coverage, findings_table, gravest
+
+    if chosen(form) != "table":
+        rows(findings, form, {})
+        return
+    findings_table([one for one in findings if one["kind"] != "coverage"])
+    coverage(findings, counted)
+    gravest(findings)
+    sys.stdout.flush()

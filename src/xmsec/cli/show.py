@@ -1,0 +1,78 @@
+"""Findings and incidents as people read them on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xmsec.cli.output import table, write
+
+GRAVEST = 5
+
+
+def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print findings, one a line."""
+    cells = [
+        [
+            one["severity"],
+            str(one["risk"]),
+            one["title"],
+            one["entity"]["id"],
+            str(one["count"]),
+            _minute(one["first_seen"]),
+            _minute(one["time"]),
+            one["detector"],
+        ]
+        for one in findings
+    ]
+    table(["severity", "risk", "finding", "entity", "count", "first", "last", "detector"], cells)
+
+
+def gravest(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print the gravest findings and the next command to type for each."""
+    worst = sorted(findings, key=lambda one: (-one["risk"], one["time"], one["id"]))[:GRAVEST]
+    if not worst:
+        return
+    write(f"\nThe {len(worst)} gravest · 最严重的 {len(worst)} 项")
+    for number, one in enumerate(worst, 1):
+        write(f"{number}. [{one['severity']}] {one['title']}")
+        span = f"{_minute(one['first_seen'])} – {_minute(one['time'])}"
+        write(f"   {one['entity']['type']} {one['entity']['id']} · {one['count']} × · {span}")
+        for reason in one["explanation"][:2]:
+            usual = f" (usual: {reason['usual']})" if reason["usual"] else ""
+            write(f"   {reason['what']}: {reason['value']}{usual}")
+        if one["incident"]:
+            write(f"   next: xmsec incidents show {one['incident'][:12]}")
+
+
+def incident_page(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print one incident with all that explains it."""
+    write(f"{row['id']}  {row['severity']}, risk {row['risk']}, {row['state']}, {row['status']}")
+    write(f"{row['entity']['type']} {row['entity']['id']} · opened {_minute(row['opened'])} · {', '.join(row['systems'])}")
+    for one in findings:
+        write(f"\n[{one['severity']}] {one['title']}  ({one['detector']} {one['version']}, {one['kind']}, {one['state']})")
+        write(f"  {one['count']} events, {_minute(one['first_seen'])} – {_minute(one['time'])}, grade {one['grade'] or 'none'}")
+        for reason in one["explanation"]:
+            write(f"  why: {reason['what']}: {reason['value']}" + (f"  (usual: {reason['usual']})" if reason["usual"] else ""))
+        for event in one["evidence"]:
+            write(f"  seen: {event['time']} {event['stream']} {_line(event['fields'])}")
+        for playbook in one["playbooks"]:
+            write(f"  next: xmsec playbook rehearse {playbook} --incident {row['id'][:12]}")
+    if row["related"]:
+        write("\nrelated: " + ", ".join(one[:12] for one in row["related"]))
+    sys.stdout.flush()
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _line(fields: Mapping[str, Any], above: str = "") -> str:
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            parts.append(_line(value, f"{above}{name}."))
+        else:
+            parts.append(f"{above}{name}={value}")
+    return " ".join(parts)

@@ -1,1 +1,1 @@
-"""Raw lines become ECS documents; one format a file."""
+"""Raw lines become ECS documents: one log format a file, and what all of them share (text, times, numbers, datasets)."""

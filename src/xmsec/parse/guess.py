@@ -1,0 +1,52 @@
+"""Which stream a file of unknown origin belongs to: the one that reads most of its first lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from xmsec.content.streams import Stream
+from xmsec.model.errors import InputError
+from xmsec.model.types import Position, Raw
+from xmsec.parse.road import Parse, stream_parser
+
+LINES = 200  # read of a file; more changes no guess
+ENOUGH = 0.5  # of the lines: a log may be half damaged and is still that log
+# a tie goes to what is more particular: an nginx line in JSON that has an `@timestamp` is ECS too
+_ORDER = ("openlineage", "postgresql", "mysql", "web", "cef", "ecs", "syslog")
+_RECEIVED = datetime(2100, 1, 1, tzinfo=UTC)  # only whether a line is read matters, and no year-less date is refused
+
+
+def guess(lines: Sequence[bytes], streams: Mapping[str, Stream], zone: tzinfo = UTC) -> str:
+    """Return the id of the stream that fits: one of `generic`, else the only other one that fits. Raises InputError."""
+    sample = [line for line in lines[:LINES] if line.strip(b"\xef\xbb\xbf\0 \t\r\n")]
+    if not sample:
+        raise InputError("no line to guess a stream from", remedy="name it with --stream")
+    generic = sorted((name for name in streams if name.startswith("generic.")), key=_rank)
+    shares = {name: _share(sample, stream_parser(streams[name], zone), name) for name in generic}
+    best = max(generic, key=lambda name: shares[name], default=None)
+    if best is not None and shares[best] >= ENOUGH:
+        return best
+    others = sorted(set(streams) - set(generic))
+    fitting = [name for name in others if _share(sample, stream_parser(streams[name], zone), name) >= ENOUGH]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise InputError("several streams fit these lines", where=", ".join(fitting), remedy="name one with --stream")
+    tried = ", ".join((*generic, *others)) or "none is loaded"
+    raise InputError("no stream fits these lines", where=f"tried {tried}", remedy="name one with --stream")
+
+
+def _rank(name: str) -> tuple[int, str]:
+    what = name.partition(".")[2]
+    return (_ORDER.index(what) if what in _ORDER else len(_ORDER), name)
+
+
+def _share(lines: Sequence[bytes], parse: Parse, name: str) -> float:
+    read = 0
+    for offset, line in enumerate(lines):
+        try:
+            read += parse(Raw(Position(name, "guess", offset), _RECEIVED, line)) is not None
+        except InputError:
+            continue
+    return read / len(lines)

@@ -1,0 +1,30 @@
+"""What a format makes of a line, and the shape of a format: plain functions, made once a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from xmsec.content.streams import Stream
+from xmsec.model.types import Fields, Stage
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Time and ECS fields of one line, as they stand there: `xmsec.parse.tidy` decodes and cleans them. Shows no value.
+
+    datasets, stage: what the record itself says of them (a database's audit, a lineage event).
+    """
+
+    time: datetime
+    fields: Fields
+    datasets: tuple[str, ...] = ()
+    stage: Stage | None = None
+
+    def __repr__(self) -> str:
+        return f"Reading({len(self.fields)} fields)"
+
+
+Format = Callable[[str, datetime], Reading]  # (line, moment of receipt); raises InputError(reason)
+Maker = Callable[[Stream, tzinfo], Format]  # the zone is that of times without one

@@ -1,0 +1,109 @@
+"""System messages as RFC 3164 describes them, with or without a priority, and with an ISO time instead of the year-less one."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, tzinfo
+
+from xmsec.content.streams import Stream
+from xmsec.model.errors import InputError
+from xmsec.model.types import Fields
+from xmsec.parse.reading import Format, Reading
+from xmsec.parse.times import iso_time, yearless_time
+
+FACILITIES = [
+    "kernel",
+    "user-level",
+    "mail",
+    "system",
+    "security/authorization",
+    "syslogd",
+    "printer",
+    "network-news",
+    "uucp",
+    "clock",
+    "security/authorization4",
+    "ftp",
+    "ntp",
+    "log-audit",
+    "log-alert",
+    "clock15",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
+]
+SEVERITIES = ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"]
+
+_PRIORITY = re.compile(r"<(\d{1,3})>", re.ASCII)
+_YEARLESS = re.compile(r"([A-Z][a-z]{2}  ?\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?) ", re.ASCII)
+_DATED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) ", re.ASCII)
+_TAG = re.compile(r"(?P<host>[^\s:\[]{1,255})\s+(?P<name>[^\s:\[]{1,128})(?:\[(?P<pid>[^\]\s]{1,32})\])?:(?: |$)")
+_BARE_TAG = re.compile(r"(?P<name>[^\s:\[]{1,128})\[(?P<pid>[^\]\s]{1,32})\]:(?: |$)")
+_HOST = re.compile(r"(\S{1,255}) ")
+
+
+def syslog(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - nothing of it is declared
+    """Make the format `syslog`. Without a time, as RFC 3164 allows after a priority, the moment of receipt stands in."""
+    yearless, dated = yearless_time(zone), iso_time(zone)
+
+    def read(text: str, received: datetime) -> Reading:
+        fields: Fields = {}
+        at = _put_priority(fields, text)
+        match = _YEARLESS.match(text, at)
+        if match is not None:
+            time = yearless(match[1], received)
+        else:
+            match = _DATED.match(text, at)
+            if match is not None:
+                time = dated(match[1])
+            elif at:
+                fields["message"] = text[at:]
+                return Reading(received, fields)
+            else:
+                raise InputError("no-match")
+        _put_message(fields, text[match.end() :])
+        return Reading(time, fields)
+
+    return read
+
+
+def _put_priority(fields: Fields, text: str) -> int:
+    """Set facility and severity; return where the rest begins."""
+    match = _PRIORITY.match(text)
+    if match is None:
+        return 0
+    priority = int(match[1])
+    if priority >= 8 * len(FACILITIES):
+        raise InputError("bad-priority")
+    facility, severity = divmod(priority, 8)
+    fields["log.syslog.priority"] = priority
+    fields["log.syslog.facility.code"] = facility
+    fields["log.syslog.facility.name"] = FACILITIES[facility]
+    fields["log.syslog.severity.code"] = severity
+    fields["log.syslog.severity.name"] = fields["log.level"] = SEVERITIES[severity]
+    return match.end()
+
+
+def _put_message(fields: Fields, rest: str) -> None:
+    match = _TAG.match(rest) or _BARE_TAG.match(rest)
+    if match is not None:
+        found = match.groupdict()
+        if found.get("host"):
+            fields["host.name"] = found["host"]
+        fields["process.name"] = found["name"]
+        pid = found["pid"]
+        if pid is not None:
+            if pid.isascii() and pid.isdigit() and len(pid) < 11:
+                fields["process.pid"] = int(pid)
+            else:
+                fields["process.name"] += f"[{pid}]"
+    else:
+        match = _HOST.match(rest)
+        if match is not None:
+            fields["host.name"] = match[1]
+    fields["message"] = rest[match.end() :] if match is not None else rest

@@ -1,0 +1,113 @@
+"""What web logs share: the request line, who asked, and how it ended, in ECS."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from xmsec.model.errors import InputError
+from xmsec.model.types import Fields
+
+HOSTS = 4_096  # cached addresses, about 500 KiB; a log has far fewer clients at a time
+METHODS = frozenset(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"])
+_METHOD = re.compile(r"[A-Z][A-Z_-]{0,23}")
+_PORTED = re.compile(r"\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})")
+OUTCOMES = {f"{status}": (status, "success" if status < 400 else "failure") for status in range(100, 600)}
+
+_by_host: dict[str, tuple[str, str, int | None]] = {}
+
+
+def put_client(fields: Fields, host: str) -> None:
+    """Set `source.ip` (and `source.port`) when the host is an address, else `source.address`."""
+    known = _by_host.get(host)
+    if known is None:
+        known = _client(host)
+        if known[0] == "source.ip":
+            if len(_by_host) >= HOSTS:
+                _by_host.clear()
+            _by_host[host] = known
+    name, value, port = known
+    fields[name] = value
+    if port is not None:
+        fields["source.port"] = port
+
+
+def _client(host: str) -> tuple[str, str, int | None]:
+    if _is_ip(host.strip("[]")):
+        return "source.ip", host.strip("[]"), None
+    match = _PORTED.fullmatch(host)
+    if match is not None and _is_ip(match[1]):
+        return "source.ip", match[1], int(match[2])
+    return "source.address", host, None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def put_request(fields: Fields, request: str) -> None:
+    """Set method, URL and version from a request line; what is none (TLS bytes, a probe) is kept as `url.original` alone."""
+    method, _, target = request.partition(" ")
+    rest, _, version = target.rpartition(" ")
+    if version[:5] == "HTTP/":
+        fields["http.version"] = version[5:]
+        target = rest
+    if target and (method in METHODS or _METHOD.fullmatch(method)):
+        fields["http.request.method"] = method
+        put_target(fields, target, method)
+    elif request and request != "-":
+        fields["url.original"] = request
+
+
+def put_target(fields: Fields, target: str, method: str = "") -> None:
+    """Set `url.*` from a request target: an origin's path, an absolute URL (to a proxy), or host and port (CONNECT)."""
+    fields["url.original"] = target
+    if target[0] != "/":
+        if method == "CONNECT":
+            _put_host(fields, target)
+            return
+        target = _put_absolute(fields, target)
+    path, mark, query = target.partition("?")
+    if path:
+        fields["url.path"] = path
+    if mark:
+        fields["url.query"] = query
+
+
+def _put_absolute(fields: Fields, target: str) -> str:
+    """Set scheme and host of an absolute URL; return its path and query."""
+    scheme, found, rest = target.partition("://")
+    if not found or not scheme.isalnum():
+        return target
+    host = re.split(r"[/?]", rest, maxsplit=1)[0]
+    fields["url.scheme"] = scheme.lower()
+    _put_host(fields, host)
+    return rest[len(host) :]
+
+
+def _put_host(fields: Fields, host: str) -> None:
+    user, at, place = host.rpartition("@")
+    if at:
+        fields["url.username"] = user.partition(":")[0]  # a password, as everything, stays in url.original for classification
+    name, colon, port = place.rpartition(":")
+    if colon and port.isascii() and port.isdigit() and len(port) < 6:
+        fields["url.port"] = int(port)
+        place = name
+    if place:
+        fields["url.domain"] = place
+
+
+def put_answer(fields: Fields, status: str, size: str) -> None:
+    """Set status code, outcome (below 400 a success) and the body's bytes. Raises InputError."""
+    found = OUTCOMES.get(status)
+    if found is None:
+        raise InputError("no-match")
+    fields["http.response.status_code"], fields["event.outcome"] = found
+    if size != "-":
+        if not size.isdecimal() or len(size) > 18:
+            raise InputError("no-match")
+        fields["http.response.body.bytes"] = int(size)

@@ -31,10 +31,10 @@ def list_(
     from xmsec.cli.home import opened
     from xmsec.cli.output import rows
     from xmsec.model.ports import Query
-    from xmsec.store.reader import SqliteReader
+    from xmsec.store.read import SqliteReader
 
     with opened(home, write=False) as here:
-        page = SqliteReader(here.store).page(Query("incidents", order="-risk", limit=limit))
+        page = SqliteReader(here.store.connection).page(Query("incidents", order="-risk", limit=limit))
     rows(page.rows, form, COLUMNS)
 
 
@@ -49,11 +49,11 @@ def show(
     from xmsec.cli.output import chosen, encode, write
     from xmsec.cli.show import incident_page
     from xmsec.model.ports import Query
-    from xmsec.store.reader import SqliteReader
+    from xmsec.store.read import SqliteReader
 
     with opened(home, write=False) as here:
         found = here.incident(incident)
-        reader = SqliteReader(here.store)
+        reader = SqliteReader(here.store.connection)
         row = reader.page(Query("incidents", where={"id": (found.id,)})).rows[0]
         findings = reader.page(Query("findings", where={"id": found.findings}, order="time", limit=len(found.findings))).rows
     if chosen(form) == "table":

@@ -91,9 +91,9 @@ class ScanRun:
 
     def findings(self) -> list[dict[str, Any]]:
         """Return the findings of this input, in the order of their windows."""
-        from xmsec.store.reader import SqliteReader
+        from xmsec.store.read import SqliteReader
 
-        return SqliteReader(self._here.store).scan(self.partitions)
+        return list(SqliteReader(self._here.store.connection).told(self.partitions))
 
     def summary(self, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what became of every line."""

@@ -1,0 +1,62 @@
+"""`xmsec ledger`: what is known of data and people, in revisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmsec.cli.options import Home, Output, example
+
+app = typer.Typer(help="The ledger: datasets, fields, labels, grants, people.", no_args_is_help=True)
+
+SECTIONS = ("datasets", "fields", "grants", "people", "owners", "proposals")
+
+
+@app.command("import", epilog=example("xmsec ledger import ledger.yaml"))
+def import_(path: Annotated[Path, typer.Argument(help="A ledger file.")], home: Home = None) -> int:
+    """Make a ledger file the next revision; a file with problems changes nothing."""
+    from xmsec.cli.home import settings
+    from xmsec.cli.output import remark, write
+    from xmsec.content.load import read
+    from xmsec.ledger.book import Book
+    from xmsec.runtime.assemble import keep_ledger
+    from xmsec.store.lock import HomeLock
+
+    given = settings(home)
+    book, problems = Book.load(read(path))
+    for problem in problems:
+        remark(f"xmsec: {problem}")
+    if problems:
+        return 1
+    with HomeLock(given.home):
+        revision, changes = keep_ledger(given.home, book)
+    for change in changes:
+        write(change)
+    write(f"revision {revision}")
+    return 0
+
+
+@app.command("show", epilog=example("xmsec ledger show grants"))
+def show(
+    section: Annotated[str, typer.Argument(help=f"One of {', '.join(SECTIONS)}.")] = "datasets",
+    home: Home = None,
+    form: Output = None,
+) -> None:
+    """Show one section of the ledger, or what the stream proposes for a later revision."""
+    from xmsec.cli.home import opened
+    from xmsec.cli.output import rows
+    from xmsec.model.errors import ConfigError
+
+    if section not in SECTIONS:
+        raise ConfigError(f'no section "{section}"', where="ledger show", remedy=f"one of {', '.join(SECTIONS)}")
+    with opened(home, write=False) as here:
+        if section == "proposals":
+            told = [
+                {"dataset": dataset, "field": field, "type": kind, "seen": count}
+                for (dataset, field, kind), count in here.store.proposals().items()
+            ]
+        else:
+            told = list(here.deployment.ledger.rows(section))  # type: ignore[arg-type]  # one of the sections: asked above
+    rows(told, form, {name: name for name in (told[0] if told else {"": ""})})

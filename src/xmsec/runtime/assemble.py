@@ -1,0 +1,111 @@
+"""Content becomes a road: everything that a deployment watches, loaded once, with all that did not load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xmsec.classify.grade import grader
+from xmsec.classify.road import classifier
+from xmsec.content.classifiers import load_classifiers
+from xmsec.content.detectors import DetectorFile, load_detectors
+from xmsec.content.load import FOLDERS, files, read, revision
+from xmsec.content.recipes import Recipe, load_recipes
+from xmsec.content.streams import Stream, load_streams
+from xmsec.detect.load import Place, detectors
+from xmsec.findings.incident import ByEntityAndDay
+from xmsec.ledger.book import Book
+from xmsec.ledger.entries import Entries
+from xmsec.model.clock import EPOCH
+from xmsec.model.errors import ContentError
+from xmsec.model.types import Revisions
+from xmsec.parse.road import parser
+from xmsec.pipeline.group import INCIDENTS
+from xmsec.pipeline.road import Road
+from xmsec.respond.playbook import Playbook, load_playbooks
+
+LATENESS_S = 300  # of a stream that left the content while its clock is still known
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A road with what it was made of. codecs: the type of each owner's states; missing: models that there are none of."""
+
+    road: Road
+    streams: Mapping[str, Stream]
+    files: Sequence[DetectorFile]
+    recipes: Mapping[str, Recipe]
+    playbooks: Mapping[str, Playbook]
+    ledger: Book
+    problems: Sequence[ContentError]
+    missing: Sequence[str]
+    codecs: Mapping[str, type[Any]]
+
+
+def assemble(dirs: Sequence[Path], home: Path, key: bytes, zone: tzinfo) -> Deployment:
+    """Load the content directories (later ones replace files of the same name) and the home's ledger and models."""
+    streams, problems = load_streams(dirs)
+    classifiers, wrong = load_classifiers(dirs)
+    problems += wrong
+    detector_files, wrong = load_detectors(dirs)
+    problems += wrong
+    recipes, wrong = load_recipes(dirs)
+    problems += wrong
+    playbooks, wrong = load_playbooks(dirs)
+    problems += wrong
+    ledger, wrong = current_ledger(home)
+    problems += wrong
+    cache = home / "cache"
+    loaded = detectors(detector_files, Place(zone, streams, list(recipes.values()), home / "models", cache))
+    problems += loaded.problems
+    grouping = ByEntityAndDay(zone)
+    road = Road(
+        parse=parser(streams, zone),
+        classify=classifier(classifiers, streams, key, cache),
+        grade=grader(classifiers.grades),
+        matcher=loaded.rules,
+        ledger=ledger,
+        detectors=loaded.detectors,
+        grouping=grouping,
+        system=lambda stream: stream.partition(".")[0],
+        lateness=_lateness(streams),
+        revisions=Revisions(content_revision(dirs), ledger.revision),
+    )
+    codecs = {name: detector.state for name, detector in loaded.detectors.items()}
+    return Deployment(
+        road,
+        streams,
+        detector_files,
+        recipes,
+        playbooks,
+        ledger,
+        problems,
+        loaded.missing,
+        {**codecs, INCIDENTS: grouping.state},
+    )
+
+
+def content_revision(dirs: Sequence[Path]) -> str:
+    """Name what the content says."""
+    return revision(path for folder in FOLDERS for path in files(dirs, folder, (".yaml", ".yml", ".json")))
+
+
+def ledger_folder(home: Path) -> Path:
+    """Return where a home keeps its ledger, one file a revision."""
+    return home / "ledger"
+
+
+def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:
+    """Return the newest revision of a home's ledger; an empty one when there is none."""
+    revisions = sorted(ledger_folder(home).glob("*.yaml"))
+    if not revisions:
+        return Book(Entries(as_of=EPOCH, revision=0)), []
+    return Book.load(read(revisions[-1]))
+
+
+def _lateness(streams: Mapping[str, Stream]) -> Callable[[str], timedelta]:
+    by_stream = {name: timedelta(seconds=stream.lateness_s) for name, stream in streams.items()}
+    return lambda stream: by_stream.get(stream, timedelta(seconds=LATENESS_S))

@@ -1,0 +1,124 @@
+"""The API of a running deployment: health, metrics, findings and incidents. Pages for people come with the console.
+
+Reads over a connection of its own, so that no request waits for a commit. Listens where it is told, on loopback by default, and
+asks for no login yet: whoever reaches the port can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from xmsec.model.errors import ConfigError, XmsecError
+from xmsec.model.ports import Query, Reader
+from xmsec.store.read import SqliteReader
+from xmsec.store.sqlite import connect
+
+PAGE_ROWS = 100
+MOST_ROWS = 1_000
+TABLES = {
+    "findings": ("-time", ("severity", "system", "stream", "detector", "kind", "state")),
+    "incidents": ("-risk", ("severity",)),
+}
+Metrics = Callable[[], Mapping[tuple[str, str, str], int]]
+
+
+def application(reader: Callable[[], Reader], metrics: Metrics) -> Starlette:
+    """Make the application; reader: opens what it reads from, once a request."""
+
+    def page(table: Any) -> Callable[[Request], Response]:
+        order, filters = TABLES[table]
+
+        def answer(request: Request) -> Response:
+            where = {name: tuple(request.query_params.getlist(name)) for name in filters if name in request.query_params}
+            limit = request.query_params.get("limit", str(PAGE_ROWS))
+            if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ROWS:
+                return _problem(400, f"limit is a number from 1 to {MOST_ROWS}")
+            try:
+                found = reader().page(Query(table, where, order, int(limit)), request.query_params.get("after"))
+            except XmsecError as error:
+                return _problem(400, str(error))
+            return _json({"rows": found.rows, "next": found.next})
+
+        return answer
+
+    routes = [
+        Route("/healthz", lambda _: PlainTextResponse("ok\n")),
+        Route("/readyz", lambda _: PlainTextResponse("ok\n")),
+        Route("/metrics", lambda _: PlainTextResponse(exposition(metrics()), media_type="text/plain; version=0.0.4")),
+        *(Route(f"/api/{table}", page(table)) for table in TABLES),
+    ]
+    return Starlette(routes=routes)
+
+
+def exposition(counts: Mapping[tuple[str, str, str], int]) -> str:
+    """Write counts as Prometheus's text: stream, kind and reason are names from content, never a value."""
+    lines = [
+        "# HELP xmsec_records_total Records, tokens and rejects since the home began.",
+        "# TYPE xmsec_records_total counter",
+    ]
+    for (what, stream, detail), count in sorted(counts.items()):
+        labels = ",".join(
+            f'{name}="{_quoted(value)}"' for name, value in (("what", what), ("stream", stream), ("detail", detail))
+        )
+        lines.append(f"xmsec_records_total{{{labels}}} {count}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+def _problem(status: int, detail: str) -> Response:
+    """Answer as RFC 9457 says."""
+    return JSONResponse({"status": status, "detail": detail}, status, media_type="application/problem+json")
+
+
+class Service:
+    """Serves a home beside the thread that drives its road."""
+
+    def __init__(self, path: Path, host: str, port: int) -> None:
+        self._connection = connect(path)
+        app = application(lambda: SqliteReader(self._connection), self._counts)
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
+        )
+        self._socket = self._bind(host, port)
+        self._thread = Thread(target=self._server.run, args=([self._socket],), daemon=True)
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+
+    def _bind(self, host: str, port: int) -> Any:
+        import socket
+
+        try:
+            return socket.create_server((host, port), reuse_port=False)
+        except OSError as error:
+            raise ConfigError(
+                f"port is taken or not allowed ({error.strerror})", where=f"{host}:{port}", remedy="choose --port"
+            ) from error
+
+    def _counts(self) -> Mapping[tuple[str, str, str], int]:
+        rows: Iterable[tuple[str, str, str, int]] = self._connection.execute("SELECT what, stream, detail, total FROM counts")
+        return {(what, stream, detail): total for what, stream, detail, total in rows}
+
+    def __enter__(self) -> Service:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._connection.close()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,12 @@ _KINDS: dict[str, tuple[str, int]] = {
     "known": ("<u8", 1),
     "own": ("<f8", 3),
 }
+_HEADER = re.compile(  # of format version 1.0, exactly as NumPy writes it
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<kind>[^']{3})', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[0-9, ]{1,64})\), \} *\n",
+    re.DOTALL,
+)
+_BROKEN = (ValueError, EOFError, OSError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError)
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -76,23 +84,17 @@ def packed(model: Model) -> bytes:
 def load(path: Path) -> Model:
     """Read a model. Raises ConfigError when the file is missing, damaged or altered."""
     try:
-        arrays = _unpacked(path)
-        if _hash(arrays) != path.stem:
-            raise _BadModelError("altered: its content does not hash to its name")
-        return _model(arrays, path.stem)
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"model cannot be read: {error.strerror}", where=str(path), remedy="check path and permission"
         ) from error
-    except (
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        msgspec.MsgspecError,
-    ) as error:
+    try:
+        arrays = _unpacked(content)
+        if _hash(arrays) != path.stem:
+            raise _BadModelError("altered: its content does not hash to its name")
+        return _model(arrays, path.stem)
+    except _BROKEN as error:
         what = str(error) if isinstance(error, _BadModelError) else "damaged"
         remedy = f"remove it and run `xmsec detectors train {path.parent.name}`"
         raise ConfigError(f"model is {what}", where=str(path), remedy=remedy) from error
@@ -139,35 +141,27 @@ def _hash(arrays: Arrays) -> str:
     return total.hexdigest()
 
 
-def _unpacked(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+def _unpacked(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
     """Return the arrays, each checked against the kind it must be before memory is taken for it."""
-    if path.stat().st_size > FILE_BYTES:
-        raise _BadModelError("too large")
-    with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if set(sizes) != {f"{name}.npy" for name in _KINDS} or sum(sizes.values()) > FILE_BYTES:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        packed_right = all(entry.compress_type == zipfile.ZIP_DEFLATED for entry in entries)
+        named_right = sorted(entry.filename for entry in entries) == sorted(f"{name}.npy" for name in _KINDS)
+        if not packed_right or not named_right or sum(entry.file_size for entry in entries) > FILE_BYTES:
             raise _BadModelError("not a model")
         return {name: _array(archive.read(f"{name}.npy"), *kind) for name, kind in _KINDS.items()}
 
 
 def _array(content: bytes, kind: str, dimensions: int) -> np.ndarray[Any, Any]:
-    stream = io.BytesIO(content)
-    if npy.read_magic(stream) != (1, 0):
-        raise _BadModelError("of an unknown format")
-    shape, fortran, dtype = npy.read_array_header_1_0(stream)
-    count = 1
-    for length in shape:
-        count *= length
-    rest = content[stream.tell() :]
-    if (
-        dtype.str != kind
-        or fortran
-        or len(shape) != dimensions
-        or min(shape, default=0) < 0
-        or len(rest) != count * dtype.itemsize
-    ):
+    """Return one array. Its header is read here and not by NumPy, whose reader takes memory for whatever shape is claimed."""
+    header = _HEADER.match(content)
+    if header is None or header["kind"].decode() != kind:
         raise _BadModelError("not a model")
-    return np.frombuffer(rest, dtype).reshape(shape)
+    shape = tuple(int(length) for length in header["shape"].split(b",") if length.strip())
+    rest = content[header.end() :]
+    if len(shape) != dimensions or len(rest) != prod(shape) * np.dtype(kind).itemsize:
+        raise _BadModelError("not a model")
+    return np.frombuffer(rest, kind).reshape(shape)
 
 
 def _model(arrays: Arrays, version: str) -> Model:

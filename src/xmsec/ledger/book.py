@@ -16,6 +16,7 @@ datasets:
     title: 电子证照主表                 # optional
     grade: general-3                   # optional: core, important, general-4 … general-1; a graver field raises it
     retention_days: 1095               # optional
+    as_of: 2026-10-01T00:00:00+08:00   # optional
     fields:                            # optional
       - name: holder_id
         type: CN_RESIDENT_ID           # optional: an entity type; without it the field is only known to exist

@@ -80,6 +80,7 @@ def _in_dataset(dataset: Dataset, offices: set[str]) -> Iterator[Fault]:
         yield Fault(".name", f"a dataset's name ends in {ANY}", "only a grant may name many datasets so")
     if dataset.owner not in offices:
         yield Fault(".owner", f'owner "{dataset.owner}" is not among owners', "list it under owners")
+    yield from _zoned(".as_of", dataset.as_of)
     for place, field in enumerate(dataset.fields):
         at = f".fields[{place}]"
         if field.type is not None and field.grade is None and dataset.level is None:

@@ -41,9 +41,10 @@ def entries_of(document: Document) -> tuple[Entries | None, list[ContentError]]:
     except ContentError as error:
         return None, [error]
     problems: list[ContentError] = []
+    datasets = _section(document, "datasets", head.datasets, Dataset, problems)
     found = Found(
         owners=_section(document, "owners", head.owners, Owner, problems),
-        datasets=_section(document, "datasets", head.datasets, Dataset, problems),
+        datasets=[(at, dataset.judged(head.as_of)) for at, dataset in datasets],
         people=_section(document, "people", head.people, Member, problems),
         grants=_section(document, "grants", head.grants, Given, problems),
     )

@@ -58,7 +58,7 @@ class _Hand:
         self._lateness = lateness
         self._state, self._maximum, self._received = clock.state, clock.maximum, clock.received
         self._last = (clock.offset, clock.part)
-        self._ids = clock.ids
+        self._ids, self._own = clock.ids, False  # copied once, by the first record that brings an id
 
     def take(self, event: Event) -> tuple[str, bool, datetime]:
         """Return why an event is known already (replayed, duplicate) or "", whether it is late, and its time."""
@@ -69,9 +69,9 @@ class _Hand:
         self._last = at
         self._state, self._received = "open", event.received
         if event.given_id is not None:
-            if event.given_id in self._ids:
+            if self._recent(self._ids.get(event.given_id)):
                 return "duplicate", False, event.time
-            self._ids = {**self._ids, event.given_id: event.time}
+            self._remember(event)
         if event.flags:
             if "rejected" in event.flags:
                 return "", False, self._maximum or event.time
@@ -81,6 +81,19 @@ class _Hand:
             self._maximum = event.time
             return "", False, event.time
         return "", event.time < self._maximum - self._lateness, event.time
+
+    def _recent(self, seen: datetime | None) -> bool:
+        """Whether a moment of this clock is within the lateness: asked at every record, so that batches have no say in it."""
+        return seen is not None and (self._maximum is None or seen >= self._maximum - self._lateness)
+
+    def _remember(self, event: Event) -> None:
+        """Keep a producer's own id under the time of this clock, not of the event, which may be late or far in the future."""
+        assert event.given_id is not None
+        if not self._own:
+            self._ids, self._own = dict(self._ids), True
+        moves = "rejected" not in event.flags and "far_future" not in event.flags
+        times = [time for time in (self._maximum, event.time if moves else None) if time is not None]
+        self._ids[event.given_id] = max(times, default=event_time.EPOCH)
 
     def tick(self, tick: Tick) -> None:
         """Let the source speak: it opens, falls idle (time passes by what was received) or ends."""
@@ -92,9 +105,7 @@ class _Hand:
 
     def clock(self) -> Clock:
         """Return the clock as it stands, without ids that are past the lateness."""
-        ids = self._ids
-        if ids and self._maximum is not None:
-            ids = {given: time for given, time in ids.items() if time >= self._maximum - self._lateness}
+        ids = {given: seen for given, seen in self._ids.items() if self._recent(seen)}
         return Clock(self._state, self._maximum, self._received, *self._last, ids)
 
 

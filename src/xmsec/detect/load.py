@@ -49,7 +49,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 Build = Callable[[DetectorFile, Place], Detector[Any]]
 
-# kinds that need their own file and the deployment; Sigma rules, correlations and coverage also need each other, see `detectors`
+# kinds that need their own file and the deployment; Sigma rules, correlations and coverage need each other: see `detectors`
 BUILDERS: Mapping[FindingKind, Build] = {
     "contract": lambda file, place: contract_of(file, place.zone),
     "silence": lambda file, place: silence_of(file, place.streams, place.zone),

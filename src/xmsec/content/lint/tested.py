@@ -1,0 +1,31 @@
+"""Tests inside: at least one that fires and one near miss that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from xmsec.content.detectors import Case, DetectorFile
+from xmsec.content.lint.issue import Issue, Known, issue
+
+
+def both_ways(files: Sequence[DetectorFile], _known: Known) -> Iterator[Issue]:
+    """A file has both; of a file with several documents (a correlation and its rules) one is enough to hold them."""
+    tests: dict[Path, list[Case]] = {}
+    for file in files:
+        tests.setdefault(file.path, []).extend(file.tests)
+    for file in {file.path: file for file in reversed(files)}.values():
+        cases = tests[file.path]
+        if not any(case.findings for case in cases):
+            yield issue(file, "no test that fires", "$.tests", "add one with the findings it must give")
+        if all(case.findings for case in cases):
+            yield issue(file, "no near miss", "$.tests", "add a test with `findings: []`")
+
+
+def telling(file: DetectorFile, _known: Known) -> Iterator[Issue]:
+    """An expected finding names entity and severity."""
+    for place, case in enumerate(file.tests):
+        for wanted in case.findings:
+            if wanted.entity is None or wanted.severity is None:
+                what = f'test "{case.name}" names no entity or severity'
+                yield issue(file, what, f"$.tests[{place}]", "add both to its findings", "warning")

@@ -14,10 +14,11 @@ from typing import Any
 from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.address import put_client
 from xmsec.parse.numbers import target
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.times import log_time
-from xmsec.parse.web_request import put_answer, put_client, put_request
+from xmsec.parse.web_request import put_answer, put_request
 
 # every repetition is bounded or cannot take what follows it: a line of 1 MiB costs one pass
 _HEAD = re.compile(

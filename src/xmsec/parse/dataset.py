@@ -8,19 +8,19 @@ from typing import Any
 
 from xmsec.content.streams import DatasetRule, Scalar, Stream
 from xmsec.model.types import Fields, Stage
-from xmsec.parse.clean import clean
+from xmsec.parse.percent import decoded
 
 Test = Callable[[str], bool]
 Judge = Callable[[Fields], tuple[tuple[str, ...], Stage | None]]
 
 
 def dataset_name(namespace: str, name: str) -> str:
-    """Join an OpenLineage namespace and name, cleaned.
+    """Join an OpenLineage namespace and name, decoded and cleaned as every text of a record.
 
     >>> dataset_name("postgres://db:5432", "people.public.person")
     'postgres://db:5432/people.public.person'
     """
-    return clean(name if not namespace else f"{namespace.rstrip('/')}/{name.lstrip('/')}")
+    return decoded(name if not namespace else f"{namespace.rstrip('/')}/{name.lstrip('/')}")
 
 
 def judge_of(stream: Stream) -> Judge:

@@ -13,11 +13,12 @@ from typing import Any
 from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.address import put_client
 from xmsec.parse.json_read import flatten, read_object
 from xmsec.parse.numbers import target
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.times import bad_time, epoch_time, iso_time, log_time
-from xmsec.parse.web_request import put_answer, put_client, put_request, put_target
+from xmsec.parse.web_request import METHOD, VERSIONS, put_answer, put_request, put_target
 
 _FIELD_BY_VARIABLE = {
     "remote_user": "user.name",
@@ -45,6 +46,7 @@ _FIELD_BY_VARIABLE = {
     "request_method": "http.request.method",
     "method": "http.request.method",
 }
+_METHODS = ("request_method", "method")
 _TARGETS = {variable: target(field) for variable, field in _FIELD_BY_VARIABLE.items()}
 _CLIENT = ("remote_addr", "client", "client_ip", "clientip", "http_x_real_ip")
 _ANSWER = ("status",)
@@ -91,9 +93,9 @@ def _put_request(fields: Fields, document: dict[str, Any]) -> None:
     elif isinstance(uri, str):
         query = _first(document, _QUERY)
         put_target(fields, f"{uri}?{query}" if isinstance(query, str) and "?" not in uri else uri)
-    version = _first(document, ("server_protocol", "protocol"))
-    if isinstance(version, str):
-        fields.setdefault("http.version", version.removeprefix("HTTP/"))
+    version = str(_first(document, ("server_protocol", "protocol")))
+    if version in VERSIONS:
+        fields.setdefault("http.version", VERSIONS[version])
 
 
 def _others(document: dict[str, Any]) -> Fields:
@@ -104,7 +106,8 @@ def _others(document: dict[str, Any]) -> Fields:
         if variable in _OWN or value in _ABSENT:
             continue
         found = _TARGETS.get(variable)
-        if found is None or isinstance(value, dict | list):
+        odd = isinstance(value, dict | list) or (variable in _METHODS and not METHOD.fullmatch(str(value)))
+        if found is None or odd:
             rest[variable] = value
             continue
         field, convert = found

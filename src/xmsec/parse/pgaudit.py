@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.address import put_client
 from xmsec.parse.csv_row import csv_row
 from xmsec.parse.dataset import dataset_name
 from xmsec.parse.document import put
@@ -31,6 +32,8 @@ _DURATION = re.compile(
     r"duration: (\d{1,12})\.(\d{3}) ms(?:  (?:statement|execute [^:]*|parse [^:]*|bind [^:]*): (.*))?", re.DOTALL
 )
 _STATEMENT = re.compile(r"(?:statement|execute [^:]{1,128}): (.*)", re.DOTALL)
+_AUDIT = re.compile(r"(?:SESSION|OBJECT),\d{1,10},\d{1,10},[A-Z]{2,16},[A-Z ]{2,64},[A-Z ]{0,64}", re.ASCII)
+_TAG = re.compile(r"[A-Za-z ]{0,64}")
 _ACTIONS = (
     ("connection received", "connect", ""),
     ("connection authorized", "login", "success"),
@@ -69,9 +72,8 @@ def _put_session(fields: Fields, row: Sequence[str]) -> None:
         fields["process.pid"] = int(row[3])
     host, _, port = row[4].rpartition(":")
     if host and port.isdecimal() and len(port) < 6:
-        fields["source.ip"], fields["source.port"] = host, int(port)
-    elif row[4] not in ("", "[local]"):
-        fields["source.ip"] = row[4]
+        put_client(fields, host)
+        fields["source.port"] = int(port)
     put(fields, "postgresql.log.session_id", row[5])
     fields["log.level"] = row[11].lower()
     if row[12] != "00000":
@@ -85,13 +87,13 @@ def _put_session(fields: Fields, row: Sequence[str]) -> None:
 
 def _put_audit(fields: Fields, audit: Sequence[str], namespace: str) -> tuple[str, ...]:
     """Set what pgaudit says: type, statement, substatement, class, command, object type and name, text, parameters, rows."""
-    if len(audit) < 8 or audit[0] not in ("SESSION", "OBJECT"):
+    if len(audit) < 8 or not _AUDIT.fullmatch(",".join(audit[:6])):
         raise InputError("bad-audit")
     kind, statement, _, audit_class, command, object_type, name, text = audit[:8]
     fields["postgresql.audit.type"] = kind.lower()
     put(fields, "postgresql.audit.statement_id", statement)
     put(fields, "postgresql.audit.class", audit_class.lower())
-    fields["event.action"] = command.lower().replace(" ", "-") or "unknown"
+    fields["event.action"] = command.lower().replace(" ", "-")
     if audit_class in _TYPE_BY_CLASS:
         fields["event.type"] = _TYPE_BY_CLASS[audit_class]
     put(fields, "db.operation.name", command)
@@ -109,7 +111,7 @@ def _put_audit(fields: Fields, audit: Sequence[str], namespace: str) -> tuple[st
 
 
 def _put_plain(fields: Fields, message: str, row: Sequence[str]) -> None:
-    action, outcome = row[7].lower().replace(" ", "-"), ""
+    action, outcome = row[7].lower().replace(" ", "-") if _TAG.fullmatch(row[7]) else "", ""
     for start, known, ended in _ACTIONS:
         if message.startswith(start):
             action, outcome = known, ended

@@ -1,62 +1,27 @@
-"""What web logs share: the request line, who asked, and how it ended, in ECS."""
+"""What web logs share: the request line and how it ended, in ECS."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
 
-HOSTS = 4_096  # cached addresses, about 500 KiB; a log has far fewer clients at a time
 METHODS = frozenset(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"])
-_METHOD = re.compile(r"[A-Z][A-Z_-]{0,23}")
-_PORTED = re.compile(r"\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})")
+VERSIONS = {f"HTTP/{version}": version for version in ("0.9", "1.0", "1.1", "2", "2.0", "3", "3.0")}
+METHOD = re.compile(r"[A-Za-z][A-Za-z_-]{0,23}")
 OUTCOMES = {f"{status}": (status, "success" if status < 400 else "failure") for status in range(100, 600)}
-
-_by_host: dict[str, tuple[str, str, int | None]] = {}
-
-
-def put_client(fields: Fields, host: str) -> None:
-    """Set `source.ip` (and `source.port`) when the host is an address, else `source.address`."""
-    known = _by_host.get(host)
-    if known is None:
-        known = _client(host)
-        if known[0] == "source.ip":
-            if len(_by_host) >= HOSTS:
-                _by_host.clear()
-            _by_host[host] = known
-    name, value, port = known
-    fields[name] = value
-    if port is not None:
-        fields["source.port"] = port
-
-
-def _client(host: str) -> tuple[str, str, int | None]:
-    if _is_ip(host.strip("[]")):
-        return "source.ip", host.strip("[]"), None
-    match = _PORTED.fullmatch(host)
-    if match is not None and _is_ip(match[1]):
-        return "source.ip", match[1], int(match[2])
-    return "source.address", host, None
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def put_request(fields: Fields, request: str) -> None:
     """Set method, URL and version from a request line; what is none (TLS bytes, a probe) is kept as `url.original` alone."""
     method, _, target = request.partition(" ")
-    rest, _, version = target.rpartition(" ")
-    if version[:5] == "HTTP/":
-        fields["http.version"] = version[5:]
+    rest, _, last = target.rpartition(" ")
+    version = VERSIONS.get(last)
+    if version is not None:
+        fields["http.version"] = version
         target = rest
-    if target and (method in METHODS or _METHOD.fullmatch(method)):
+    if target and (method in METHODS or (version is not None and METHOD.fullmatch(method))):
         fields["http.request.method"] = method
         put_target(fields, target, method)
     elif request and request != "-":

@@ -1,0 +1,141 @@
+"""Stream files: loading, samples, guessing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.parsers import LINES, ZONE, raw_of, stream_of
+
+from xmsec.content.streams import Stream, check_samples, load_streams
+from xmsec.model.errors import ConfigError, InputError
+from xmsec.parse.guess import guess
+from xmsec.parse.road import parser
+
+TOP = Path(__file__).parents[2]
+STREAMS, PROBLEMS = load_streams([TOP])
+GENERIC = {name: stream for name, stream in STREAMS.items() if name.startswith("generic.")}
+
+
+def load_one(folder: Path, text: str) -> tuple[dict[str, Stream], list[str]]:
+    path = folder / "streams" / "office" / "web.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    good, problems = load_streams([folder])
+    return good, [str(problem).removeprefix(f"not ; {path}") for problem in problems]
+
+
+GOOD = """\
+id: office.web
+title: {zh: 办公, en: Office}
+format: combined
+samples:
+  - line: x
+    rejected: no-match
+"""
+
+
+def test_a_stream_needs_little(tmp_path: Path) -> None:
+    good, problems = load_one(tmp_path, GOOD)
+    assert problems == []
+    assert (good["office.web"].system, good["office.web"].lateness_s, good["office.web"].silence_s) == ("office", 300, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "what"),
+    [
+        (("office.web", "office.weeb"), 1, "is not that of its path"),
+        (("format:", "formad:"), 1, "formad"),
+        (("format: combined", "format: combined\ntimezone: Mars/Base"), 4, "timezone"),
+        (("format: combined", "format: combined\nlateness_s: -1"), 4, ">= 0"),
+        (("format: combined", "format: combined\ndrop: [a]\nscan: [a]"), 4, "is dropped and used"),
+        (("rejected: no-match", "rejekted: no-match"), 5, "rejekted"),
+        (("    rejected: no-match\n", "    time: 2026-11-24T00:00:00\n"), 6, "timezone"),
+    ],
+    ids=["id", "key", "zone", "negative", "dropped", "sample key", "time without zone"],
+)
+def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, change: tuple[str, str], line: int, what: str) -> None:
+    good, problems = load_one(tmp_path, GOOD.replace(*change))
+    assert good == {}
+    assert what in problems[0]
+    assert f"web.yaml:{line}" in problems[0]
+
+
+def test_shipped_streams_load_and_their_samples_hold() -> None:
+    parse = parser(GENERIC, ZONE)
+    assert [str(problem) for problem in PROBLEMS if "generic" in problem.where] == []
+    assert {name: check_samples(stream, parse) for name, stream in GENERIC.items()} == {name: [] for name in GENERIC}
+
+
+def test_a_sample_that_does_not_hold_is_told_without_its_value(tmp_path: Path) -> None:
+    text = """\
+id: office.web
+title: {zh: 办公, en: Office}
+format: combined
+samples:
+  - line: '192.0.2.1 - lin [24/Nov/2026:08:00:00 +0800] "GET /secret HTTP/1.1" 200 5'
+    fields: {user.name: other, http.response.status_code: "200", url.domain: x}
+    absent: [source.ip]
+    time: 2026-11-24T08:00:00Z
+    flags: [cut]
+  - line: x
+  - line: '192.0.2.1 - - [24/Nov/2026:08:00:00 +0800] "GET / HTTP/1.1" 200 5'
+    rejected: no-match
+"""
+    good, _ = load_one(tmp_path, text)
+    assert check_samples(good["office.web"], parser(good, ZONE)) == [
+        "sample 1: time is 2026-11-24T00:00:00+00:00, expected 2026-11-24T08:00:00+00:00",
+        "sample 1: user.name: another value (str, length 3)",
+        "sample 1: http.response.status_code: another value (int)",
+        "sample 1: url.domain: missing",
+        "sample 1: source.ip: present, expected to be absent",
+        "sample 1: flags: not as expected",
+        "sample 2: rejected as no-match, expected a document",
+        "sample 3: accepted, expected to be rejected as no-match",
+    ]
+
+
+def test_a_record_of_an_unknown_stream_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^unknown-stream$"):
+        parser(GENERIC, ZONE)(raw_of(b"x"))
+
+
+def test_an_unknown_format_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match="log format"):
+        parser({"test.one": stream_of("morse")}, ZONE)
+
+
+FITS = {
+    "combined": "generic.web",
+    "nginx-json": "generic.web",
+    "ecs": "generic.ecs",
+    "openlineage": "generic.openlineage",
+    "pgaudit": "generic.postgresql",
+    "syslog": "generic.syslog",
+}
+
+
+@pytest.mark.parametrize(("form", "name"), FITS.items(), ids=FITS.keys())
+def test_a_file_of_unknown_origin_finds_its_stream(form: str, name: str) -> None:
+    assert guess([b"", b"\xef\xbb\xbf" + LINES[form], b"damaged", LINES[form]], GENERIC, ZONE) == name
+
+
+def test_a_stream_of_a_system_is_taken_when_no_generic_one_fits() -> None:
+    streams = {**GENERIC, "test.one": stream_of("json")}
+    assert guess([LINES["json"]], streams, ZONE) == "test.one"
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [([], "no line"), ([b"\n", b""], "no line"), ([b"the quick brown fox"], r"no stream fits.*tried generic\.openlineage")],
+    ids=["empty", "blank", "prose"],
+)
+def test_what_fits_nothing_is_said_with_what_was_tried(lines: list[bytes], what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        guess(lines, GENERIC, ZONE)
+
+
+def test_several_streams_that_fit_are_named() -> None:
+    streams = {"a.one": stream_of("json"), "b.two": stream_of("json")}
+    with pytest.raises(InputError, match=r"several streams fit.*a\.one, b\.two"):
+        guess([LINES["json"]], streams, ZONE)

@@ -68,13 +68,14 @@ def every_detector() -> list[Trial]:
         Trial("silence", silence, contexts(st.just({}), seconds=86_400)),
         Trial("silence in office hours", silence_in_hours, contexts(st.just({}), seconds=6 * 86_400)),
         *(Trial(f"contract: {breach}", lambda breach=breach: contract(breach), used()) for breach in get_args(Breach)),
+        Trial("contract: all of them", lambda: contract(*get_args(Breach)), used()),
         Trial("coverage", coverage, contexts(SOME_FIELDS, flags=FLAGS), hears_rejected=True),
     ]
 
 
-def contract(breach: Breach) -> Detector[Any]:
-    about = About(f"grant-{breach}", "1", "contract", "授权 · Grant", "high")
-    return Contract(about, Terms(breach), default_keys, ZONE)
+def contract(*breaches: Breach) -> Detector[Any]:
+    about = About("ungranted", "1", "contract", "授权 · Grant", "high")
+    return Contract(about, Terms(breaches), default_keys, ZONE)
 
 
 def used() -> st.SearchStrategy[list[Context]]:

@@ -35,7 +35,7 @@ people:
 grants:
   - id: G-2026-014
     grantee: department:市民中心        # an account or a person's id as it is, or department:NAME, or role:NAME
-    datasets: ["postgres://certs.xm:5432/certs.*"]    # names, or beginnings that end in *
+    datasets: ["postgres://certs.xm:5432/certs.*"]    # names that are listed, or beginnings that end in *
     start: 2026-01-01T00:00:00+08:00
     end: 2027-01-01T00:00:00+08:00     # optional; valid before it, not at it
     fields: [holder_name, status]      # optional: else all

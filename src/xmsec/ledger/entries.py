@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from xmsec.ledger.dataset import Dataset, Owner
-from xmsec.ledger.grant import ANY, DEPARTMENT, ROLE, Given, Member, matches
+from xmsec.ledger.grant import ANY, DEPARTMENT, ROLE, Given, Member
 
 Entry = Owner | Dataset | Member | Given
 E = TypeVar("E", Owner, Dataset, Member, Given)
@@ -57,7 +57,7 @@ def sift(as_of: datetime, revision: int, found: Found) -> tuple[Entries, list[Fa
     datasets = _keep(found.datasets, lambda dataset: _in_dataset(dataset, offices), faults)
     holders: dict[str, str] = {}
     people = _keep(found.people, lambda member: _in_member(member, holders), faults)
-    names = [dataset.name for dataset in datasets]
+    names = {dataset.name for dataset in datasets}
     groups = {member.department for member in people} | {member.role for member in people}
     grants = _keep(found.grants, lambda given: _in_grant(given, names, groups), faults)
     return Entries(as_of, revision, tuple(owners), tuple(datasets), tuple(people), tuple(grants)), faults
@@ -102,13 +102,13 @@ def _in_member(member: Member, holders: dict[str, str]) -> Iterator[Fault]:
     yield from _zoned(".leaves", member.leaves)
 
 
-def _in_grant(given: Given, names: Sequence[str], groups: set[str]) -> Iterator[Fault]:
+def _in_grant(given: Given, names: set[str], groups: set[str]) -> Iterator[Fault]:
     if given.grantee in groups:
         yield Fault(".grantee", f'"{given.grantee}" is a group', f"write {DEPARTMENT}NAME or {ROLE}NAME")
     if not given.datasets:
         yield Fault(".datasets", "a grant of nothing", "name a dataset")
     for place, pattern in enumerate(given.datasets):
-        if not any(matches(pattern, name) for name in names):
+        if not pattern.endswith(ANY) and pattern not in names:
             yield Fault(f".datasets[{place}]", f'no dataset "{pattern}"', "list it under datasets, or correct the name")
     zones = [*_zoned(".start", given.start), *_zoned(".end", given.end)]
     yield from zones

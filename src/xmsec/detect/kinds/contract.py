@@ -3,7 +3,8 @@
 ```yaml
 type: contract
 selection: {event.action: export}   # optional, Sigma's detection syntax: which events are use; default: every event
-breach: none                        # none: nothing was ever granted; expired: it was, but not for this moment;
+filter: {user.roles: citizen}       # optional, the same syntax: which of them are not
+breach: [none, expired]             # or one of them. none: nothing was ever granted; expired: it was, but not for this moment;
                                     # fields: it is, but not these fields
 from_grade: general-2               # optional: datasets of a lower grade are open to all
 entity: user.id                     # optional; a window (default 1d) and entity is one finding
@@ -45,9 +46,9 @@ Reason = tuple[str, str, str]  # what, value, usual
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What a contract's file says. rule: of its selection in `Context.matches`; None: every event is use."""
+    """What a contract's file says. rule: of its selection and filter in `Context.matches`; None: every event."""
 
-    breach: Breach
+    breaches: tuple[Breach, ...]
     rule: str | None = None
     window: timedelta = DAY
     protected_from: Level = "general-2"
@@ -74,9 +75,8 @@ class Contract:
 
     def __init__(self, about: About, terms: Terms, entity: Keys, zone: tzinfo) -> None:
         self.id, self.version = about.id, about.version
-        self.fields = frozenset(("user.id", "user.name", *((FIELDS,) if terms.breach == "fields" else ())))
+        self.fields = frozenset(("user.id", "user.name", *((FIELDS,) if "fields" in terms.breaches else ())))
         self._about, self._terms, self._entity, self._zone = about, terms, entity, zone
-        self._reasons = _REASONS[terms.breach]
         self._rank = LEVELS.index(terms.protected_from)
 
     def initial(self) -> Sequence[Key]:
@@ -137,7 +137,10 @@ class Contract:
     def _judge(self, context: Context) -> list[Reason]:
         """Return why an event is a breach; nothing when it is none."""
         protected = {label.dataset for label in context.labels if LEVELS.index(label.grade) >= self._rank}
-        return list(self._reasons(context, sorted(protected))) if protected else []
+        if not protected:
+            return []
+        datasets = sorted(protected)
+        return [reason for breach in self._terms.breaches for reason in _REASONS[breach](context, datasets)]
 
     def _finding(self, key: Key, entry: Open, *, final: bool) -> Finding:
         return finding(self._about, key, entry.fold, entry.window, final=final, explanation=_explain(entry.reasons))
@@ -155,23 +158,22 @@ class Contract:
         )
 
 
-def _none(context: Context, protected: Iterable[str]) -> Iterator[Reason]:
-    for dataset in protected:
+def _none(context: Context, datasets: Sequence[str]) -> Iterator[Reason]:
+    for dataset in datasets:
         if not any(covers(grant, dataset) for grant in context.grants):
             yield "grant", f"none on {dataset}", "a grant on every dataset that is used"
 
 
-def _expired(context: Context, protected: Iterable[str]) -> Iterator[Reason]:
-    for dataset in protected:
+def _expired(context: Context, datasets: Sequence[str]) -> Iterator[Reason]:
+    for dataset in datasets:
         granted = [grant for grant in context.grants if covers(grant, dataset)]
         if granted and not any(valid(grant, context.event.time) for grant in granted):
             for grant in granted:
                 yield f"grant on {dataset}", _span(grant), "a grant that is valid when data is used"
 
 
-def _fields(context: Context, protected: Iterable[str]) -> Iterator[Reason]:
+def _fields(context: Context, datasets: Sequence[str]) -> Iterator[Reason]:
     read = _read(context)
-    datasets = list(protected)
     grants = [grant for grant in context.grants if valid(grant, context.event.time)]
     grants = [grant for grant in grants if any(covers(grant, dataset) for dataset in datasets)]
     if not read or not grants or not all(grant.fields for grant in grants):
@@ -183,7 +185,7 @@ def _fields(context: Context, protected: Iterable[str]) -> Iterator[Reason]:
             yield "field", field, usual
 
 
-_REASONS: dict[Breach, Callable[[Context, Iterable[str]], Iterator[Reason]]] = {
+_REASONS: dict[Breach, Callable[[Context, Sequence[str]], Iterator[Reason]]] = {
     "none": _none,
     "expired": _expired,
     "fields": _fields,
@@ -216,29 +218,35 @@ def _explain(reasons: Sequence[Reason]) -> tuple[Explanation, ...]:
     return tuple(Explanation(what, value, usual, round(1 / len(reasons), 3)) for what, value, usual in reasons)
 
 
+Detection = dict[str, object] | list[object]
+
+
 class _Body(msgspec.Struct, frozen=True):
-    breach: str
-    selection: dict[str, object] | list[object] | None = None
+    breach: str | tuple[str, ...]
+    selection: Detection | None = None
+    filter: Detection | None = None
     from_grade: Level = "general-2"
 
 
 def contract_of(file: DetectorFile, zone: tzinfo) -> Contract:
     """Make the detector that a file describes. Raises ContentError with the line."""
     body = convert(file.document, _Body)
-    breach: dict[str, Breach] = {"none": "none", "expired": "expired", "fields": "fields"}
-    if body.breach not in breach:
-        raise file.error(f'breach "{body.breach}" is not covered yet', "$.breach", f"write one of {', '.join(breach)}")
-    rule = None if body.selection is None else SELECTION + file.id
-    terms = Terms(breach[body.breach], rule, file.window or DAY, body.from_grade)
+    named = (body.breach,) if isinstance(body.breach, str) else body.breach
+    known: dict[str, Breach] = {"none": "none", "expired": "expired", "fields": "fields"}
+    for breach in named or ("",):
+        if breach not in known:
+            raise file.error(f'breach "{breach}" is not covered yet', "$.breach", f"write {', '.join(known)}")
+    rule = None if body.selection is None and body.filter is None else SELECTION + file.id
+    terms = Terms(tuple(known[breach] for breach in named), rule, file.window or DAY, body.from_grade)
     return Contract(about_of(file), terms, entity_keys(file), zone)
 
 
 def selection_of(file: DetectorFile) -> DetectorFile | None:
-    """Return a contract's selection as a Sigma rule for the matcher; None when every event is use."""
-    selection = file.body.get("selection")
-    if file.type != "contract" or selection is None:
+    """Return a contract's selection and filter as a Sigma rule for the matcher; None when every event is use."""
+    parts = {name: file.body[name] for name in ("selection", "filter") if file.body.get(name) is not None}
+    if file.type != "contract" or not parts:
         return None
+    condition = " and ".join("not filter" if name == "filter" else name for name in parts)
+    body = {"title": file.title, "logsource": {"category": "contract"}, "detection": {**parts, "condition": condition}}
     rule = SELECTION + file.id
-    detection = {"selection": selection, "condition": "selection"}
-    body = {"title": file.title, "logsource": {"category": "contract"}, "detection": detection}
     return msgspec.structs.replace(file, id=rule, rule=rule, type="sigma", body=body)

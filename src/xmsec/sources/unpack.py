@@ -121,9 +121,11 @@ def _gunzip(stream: _Again, chunk_bytes: int) -> Iterator[bytes]:
             if not waiting:
                 continue
             member, begun = zlib.decompressobj(wbits=31), False
+        before = member.copy()
         try:
             made = member.decompress(waiting, chunk_bytes)
         except zlib.error as error:
+            yield _good_bytes(before, waiting)
             raise InputError("gzip-damaged") from error
         begun = True
         waiting = member.unused_data if member.eof else member.unconsumed_tail
@@ -133,6 +135,17 @@ def _gunzip(stream: _Again, chunk_bytes: int) -> Iterator[bytes]:
         if made := member.flush():
             yield made
         raise InputError("gzip-truncated")
+
+
+def _good_bytes(member: Any, packed: bytes) -> bytes:
+    """Return what stands before a damage, byte by byte: a call that fails gives nothing of what it had decoded."""
+    found = bytearray()
+    try:
+        for place in range(len(packed)):
+            found += member.decompress(packed[place : place + 1])
+    except zlib.error:
+        pass
+    return bytes(found)
 
 
 def _unzstd(stream: _Again, chunk_bytes: int) -> Iterator[bytes]:

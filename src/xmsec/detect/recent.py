@@ -66,7 +66,8 @@ class Grid(msgspec.Struct, frozen=True):
 
     def slot(self, time: datetime) -> int:
         """Return the number of the slot that holds a time."""
-        return (time - EPOCH + self.offset) * GRID // self.timespan
+        bucket, rest = divmod(time - EPOCH + self.offset, self.timespan)
+        return bucket * GRID + rest * GRID // self.timespan
 
     def start(self, bucket: int) -> datetime:
         """Return when a bucket starts."""

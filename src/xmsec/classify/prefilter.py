@@ -29,7 +29,7 @@ PATTERN_FLAGS: int = (
     | hs.HS_FLAG_ALLOWEMPTY
 )
 LITERAL_FLAGS: int = hs.HS_FLAG_CASELESS
-SEPARATOR = "\n"
+SEPARATOR = "\n\0\n"  # `^` and `$` see the line feeds; white space that a pattern may repeat stops at the NUL
 _CHECK_BYTES = 32
 _VERSION = version("hyperscan")  # another engine cannot load what this one compiled
 
@@ -85,9 +85,9 @@ class Prefilter:
 def _starts(texts: Sequence[str], *, ascii_only: bool) -> array[int]:
     """Return where each text begins in the joined buffer, in bytes."""
     starts = array("q", [0])
-    at = 0
+    at, gap = 0, len(SEPARATOR)
     for text in texts:
-        at += 1 + (len(text) if ascii_only or text.isascii() else len(text.encode("utf-8", "replace")))
+        at += gap + (len(text) if ascii_only or text.isascii() else len(text.encode("utf-8", "replace")))
         starts.append(at)
     starts.pop()
     return starts

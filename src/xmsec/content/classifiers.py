@@ -1,8 +1,8 @@
 """Classifier files: recognisers in Presidio's own YAML, and the table that grades what they find.
 
-A recogniser file is one that Presidio itself can load (`RecognizerRegistryProvider(conf_file=…)`). What is ours stands under each
-recogniser's own key `xmsec`, which Presidio leaves out without a word; its other silences (a language it does not know, a context
-beside a plain list of languages, an unknown key) are errors here.
+A recogniser file is one that Presidio itself can load (`RecognizerRegistryProvider(conf_file=…)`). What is ours stands under
+each recogniser's own key `xmsec`, which Presidio leaves out without a word; its other silences (a language it does not know, a
+context beside a plain list of languages, an unknown key) are errors here.
 """
 
 from __future__ import annotations
@@ -68,10 +68,11 @@ class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What Presidio has no word for.
 
-    validator: a name of `xmsec.classify.validators.table`; canonical: a name of `xmsec.classify.canonical`; type: the canonical
-    type, whose token is shared (default: supported_entity); actor: such a value may identify an actor, so that it stays readable
-    where a stream says so; kept: attributes that survive in a span; chance: the share of random strings of its shape that pass,
-    which decides ties; refuses: the share of one-character changes of a valid value that are refused.
+    validator: a name of `xmsec.classify.validators.table`; canonical: a name of `xmsec.classify.canonical`; type: the
+    canonical type, whose token is shared (default: supported_entity); actor: such a value may identify an actor, so that it
+    stays readable where a stream says so; kept: attributes that survive in a span, each with a name of `xmsec.classify.kept`;
+    chance: the share of random strings of its shape that pass, which decides ties; refuses: the share of one-character changes
+    of a valid value that are refused.
     positives: values, or texts with the value in them; negatives: texts without a hit of this type.
     """
 
@@ -83,7 +84,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: Type | None = None
     actor: bool = False
     masked: Masked = Masked()
-    kept: tuple[Name, ...] = ()
+    kept: dict[Name, Name] = {}
     chance: Score = 1.0
     refuses: Score = 0.0
     references: tuple[Text, ...] = ()
@@ -191,8 +192,12 @@ def load_grades(document: Document) -> Grades:
     return convert(document, Grades)
 
 
-# an escape, a class, or an open-ended quantifier
-_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<open>[*+]|\{\d+,\})", re.DOTALL)
+REPEATS = 256  # the set engine unrolls bounded repeats: {0,16384} took it two minutes to compile
+# an escape, a class, a possessive quantifier (linear), or one without an end or with a high one
+_PARTS = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?:[*+]|\{\d+,\})\+|(?P<open>[*+]|\{\d+,\})|\{\d*,?(?P<high>\d+)\}\+?", re.DOTALL
+)
+_KEEP_OUT = re.compile(r"(?<!\\)((?:\\\\)*)\\K")
 _ANCHORS = re.compile(r"(?<!\\)(?:\\\\)*\\[AZz]")
 
 
@@ -215,33 +220,44 @@ def pattern_problem(pattern: str) -> tuple[str, str] | None:
     r"""Return what is wrong with a pattern and what to do, or None.
 
     >>> pattern_problem(r"\d+"), pattern_problem(r"[0-9+]{1,9}\+")
-    (('may go on for ever', 'write an upper bound: {1,64}'), None)
+    (('may go on for ever', 'write an upper bound, {1,64}, or a possessive quantifier, ++'), None)
     """
-    import regex  # noqa: PLC0415 - loading content must not cost the command line's start
+    import regex  # here, so that loading content does not cost the command line's start
 
     if _ANCHORS.search(pattern):
         return "uses \\A or \\Z, which the joined scan cannot see", "write ^ or $, or a lookaround"
-    if any(part["open"] for part in _PARTS.finditer(pattern)):
-        return "may go on for ever", "write an upper bound: {1,64}"
+    if any(part["open"] or int(part["high"] or 0) > REPEATS for part in _PARTS.finditer(pattern)):
+        return "may go on for ever", "write an upper bound, {1,64}, or a possessive quantifier, ++"
     try:
         compiled = regex.compile(pattern, FLAGS)
     except regex.error as error:
-        return f"is no regular expression: {error.msg}", "correct it"
+        return f"is no regular expression: {error}", "correct it"
     if compiled.search("") is not None:
         return "matches the empty text", "ask for at least one character"
     return None
 
 
+def scannable(pattern: str) -> str:
+    r"""Return what the set engine is given: the same pattern without `\K` (keep out), which it does not know.
+
+    >>> scannable(r"bearer \K\w{9}")
+    'bearer \\w{9}'
+    """
+    return _KEEP_OUT.sub(r"\1", pattern)
+
+
 def engine_problems(recognisers: Sequence[Recogniser]) -> list[str]:
     """Return the patterns that the set engine refuses, one line each; compiling takes a while, so loading does not ask."""
-    import hyperscan  # noqa: PLC0415 - as above
+    import hyperscan
 
     problems: list[str] = []
     flags = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY
     for recogniser in recognisers:
         for pattern in recogniser.all_patterns():
             try:
-                hyperscan.Database().compile(expressions=[pattern.regex.encode()], flags=[flags], elements=1, ids=[0])
+                hyperscan.Database().compile(
+                    expressions=[scannable(pattern.regex).encode()], flags=[flags], elements=1, ids=[0]
+                )
             except hyperscan.error as error:
                 problems.append(f"{recogniser.name}/{pattern.name}: the set engine refuses it: {error}")
     return problems

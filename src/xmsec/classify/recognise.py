@@ -1,0 +1,247 @@
+"""One set recogniser: the prefilter says which patterns can hit, each pattern's own engine verifies, validators decide.
+
+Results equal those of Presidio's pattern recognisers under the same flags (a test compares them). What Presidio lacks without a
+language model is added: context words are looked for in the raw text around a hit, and hits of different types that overlap are
+resolved in one total order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import hyperscan
+import msgspec
+import regex
+
+from xmsec.classify.canonical import CANONICAL, normal
+from xmsec.classify.prefilter import Prefilter
+from xmsec.classify.token import TOKEN
+from xmsec.classify.validators.table import VALIDATORS, Validator
+from xmsec.content.classifiers import FLAGS, Language, Recogniser, scannable
+from xmsec.model.errors import ContentError
+
+THRESHOLD = 0.5  # a hit below it is none
+BOOST = 0.35  # what a context word adds, as in Presidio
+BEFORE, AFTER = 24, 12  # characters around a value in which a context word counts
+ROUNDS = 8  # masking one hit can bare another beside it; a text that still bares more is replaced whole
+MASK = "⟨"  # stands over what was found, and nothing that holds it is a hit; parse leaves none in a text
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A value that was found: offsets in code points, and which recogniser found it.
+
+    left, right: the stretch that its token replaces; it is longer than the value where a refused hit hung over its edge.
+    """
+
+    start: int
+    end: int
+    which: int
+    score: float
+    context: bool = False
+    left: int = -1
+    right: int = -1
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a text comes from: a field's name is context too; in a readable field actors' addresses are left."""
+
+    name: str = ""
+    readable: bool = False
+
+
+NOWHERE = Place()
+
+
+class _Pattern(msgspec.Struct, frozen=True):
+    which: int
+    finditer: Callable[[str], Iterable[Any]]
+    score: float
+    validator: Validator | None
+
+
+class Recognisers:
+    """A set of recognisers, compiled. language: whose recognisers and context words are used; None means all."""
+
+    def __init__(self, content: Sequence[Recogniser], cache: Path | None = None, language: Language | None = None) -> None:
+        self.content = [
+            one for one in content if language is None or any(s.language == language for s in one.supported_languages)
+        ]
+        self._patterns = [
+            _Pattern(which, regex.compile(pattern.regex, FLAGS).finditer, pattern.score, _validator(one))
+            for which, one in enumerate(self.content)
+            for pattern in one.all_patterns()
+        ]
+        self._words = [_words(one, language) for one in self.content]
+        self._canonical = [_canonical(one) for one in self.content]
+        self._actors = frozenset(which for which, one in enumerate(self.content) if one.xmsec.actor)
+        self._ranks = [(one.xmsec.chance, one.supported_entity, one.name) for one in self.content]
+        self._prefilter = _prefilter(self.content, cache)
+
+    def __repr__(self) -> str:
+        return f"Recognisers({len(self.content)})"
+
+    def canonical(self, hit: Hit, text: str) -> str:
+        """Return the canonical form of what was hit in a text."""
+        return self._canonical[hit.which](normal(text[hit.start : hit.end]))
+
+    def candidates(self, texts: Sequence[str]) -> Iterable[tuple[int, int]]:
+        """Return which pattern can hit in which text; texts must be normal."""
+        return self._prefilter.scan(texts)
+
+    def verify(self, text: str, patterns: Iterable[int]) -> list[Hit]:
+        """Return what patterns hit in a normal text, as Presidio's pattern recognisers do: without context, overlaps and all.
+
+        A validator that says True makes the score 1, one that says False drops the hit.
+        """
+        hits: list[Hit] = []
+        for number in patterns:
+            pattern = self._patterns[number]
+            for match in pattern.finditer(text):
+                start, end = match.span()
+                proved = None if pattern.validator is None else pattern.validator(text[start:end])
+                score = pattern.score if proved is None else float(proved)
+                if score > 0 and end > start:
+                    hits.append(Hit(start, end, pattern.which, score))
+        return hits
+
+    def find(
+        self, texts: Sequence[str], places: Sequence[Place] | None = None
+    ) -> tuple[Mapping[int, list[Hit]], frozenset[int]]:
+        """Return the hits of each text that has any, in order and without overlaps, and the texts that could not be settled.
+
+        What was found is masked and the rest is looked at again, until nothing is left: a telephone number that is glued to an
+        e-mail address shows only when the address is gone.
+        """
+        found: dict[int, list[Hit]] = {}
+        scanned = [_masked_tokens(normal(text)) for text in texts]
+        open_texts: Sequence[int] = range(len(texts))
+        for _ in range(ROUNDS):
+            bared: list[int] = []
+            try:
+                pairs = self._prefilter.scan([scanned[index] for index in open_texts])
+            except hyperscan.error:
+                return found, frozenset(open_texts)
+            for at, group in groupby(pairs, itemgetter(0)):
+                index = open_texts[at]
+                place = NOWHERE if places is None else places[index]
+                hits = self._settle(scanned[index], (number for _, number in group), place)
+                if hits:
+                    found.setdefault(index, []).extend(hits)
+                    scanned[index] = _mask(scanned[index], hits)
+                    bared.append(index)
+            if not bared:
+                break
+            open_texts = bared
+        else:
+            return found, frozenset(open_texts)
+        for hits in found.values():
+            hits.sort(key=_start)
+        return found, frozenset()
+
+    def _settle(self, text: str, patterns: Iterable[int], place: Place) -> list[Hit]:
+        hits = self.verify(text, patterns)
+        if not text.isascii() and MASK in text:
+            hits = [hit for hit in hits if MASK not in text[hit.start : hit.end]]
+        if place.readable:
+            hits = [hit for hit in hits if hit.which not in self._actors]
+        if not hits:
+            return hits
+        weighed = [self._weigh(hit, text, place) for hit in hits]
+        return self._resolve([hit for hit in weighed if hit.score >= THRESHOLD])
+
+    def _weigh(self, hit: Hit, text: str, place: Place) -> Hit:
+        """Add what a context word is worth; it stands close to the value on its line, or in the field's name."""
+        words = self._words[hit.which]
+        near = False
+        if words is not None:
+            before = text[max(0, hit.start - BEFORE) : hit.start].rpartition("\n")[2].rpartition(MASK)[2]
+            after = text[hit.end : hit.end + AFTER].partition("\n")[0].partition(MASK)[0]
+            near = bool(words.search(before) or words.search(after) or words.search(place.name))
+        score = min(1.0, hit.score + BOOST) if near else hit.score
+        return Hit(hit.start, hit.end, hit.which, score, near, hit.start, hit.end)
+
+    def _resolve(self, hits: list[Hit]) -> list[Hit]:
+        """Keep the longest of hits that overlap, then the better proved, then the one that chance gives least often."""
+        if len(hits) < 2:
+            return hits
+        kept: list[Hit] = []
+        refused: list[Hit] = []
+        for hit in sorted(hits, key=self._order):
+            clear = all(hit.end <= other.start or hit.start >= other.end for other in kept)
+            (kept if clear else refused).append(hit)
+        kept.sort(key=_start)
+        return _overhung(kept, refused)
+
+    def _order(self, hit: Hit) -> tuple[Any, ...]:
+        return (hit.start - hit.end, -hit.score, not hit.context, *self._ranks[hit.which], hit.start)
+
+
+def _start(hit: Hit) -> int:
+    return hit.start
+
+
+def _overhung(kept: list[Hit], refused: Sequence[Hit]) -> list[Hit]:
+    """Stretch what is replaced over refused hits that hang over an edge, so that no part of a value stays."""
+    for index, hit in enumerate(kept):
+        over = [other for other in refused if other.start < hit.end and hit.start < other.end]
+        if over:
+            floor = kept[index - 1].right if index else 0
+            ceiling = kept[index + 1].start if index + 1 < len(kept) else max(other.end for other in (*over, hit))
+            left = max(floor, min(hit.start, *(other.start for other in over)))
+            right = min(ceiling, max(hit.end, *(other.end for other in over)))
+            kept[index] = msgspec.structs.replace(hit, left=left, right=right)
+    return kept
+
+
+def _mask(text: str, hits: Sequence[Hit]) -> str:
+    for hit in hits:
+        text = text[: hit.left] + MASK * (hit.right - hit.left) + text[hit.right :]
+    return text
+
+
+def _masked_tokens(text: str) -> str:
+    """Hide tokens that stand in a text already, so that no digit of one is taken for a value."""
+    if text.isascii() or MASK not in text:
+        return text
+    return TOKEN.sub(lambda match: MASK * len(match[0]), text)
+
+
+def _validator(recogniser: Recogniser) -> Validator | None:
+    name = recogniser.xmsec.validator
+    if name is not None and name not in VALIDATORS:
+        raise ContentError(
+            f'validator "{name}" is unknown', where=recogniser.name, remedy=f"use {', '.join(sorted(VALIDATORS))}"
+        )
+    return None if name is None else VALIDATORS[name]
+
+
+def _canonical(recogniser: Recogniser) -> Callable[[str], str]:
+    name = recogniser.xmsec.canonical
+    if name not in CANONICAL:
+        raise ContentError(
+            f'canonical "{name}" is unknown', where=recogniser.name, remedy=f"use {', '.join(sorted(CANONICAL))}"
+        )
+    return CANONICAL[name]
+
+
+def _words(recogniser: Recogniser, language: Language | None) -> re.Pattern[str] | None:
+    """Compile context words: Chinese ones match anywhere, others as whole words (`ip` does not stand in `zip`)."""
+    spoken = [one for one in recogniser.supported_languages if language is None or one.language == language]
+    words = sorted({word.lower() for one in spoken for word in one.context}, key=lambda word: (-len(word), word))
+    if not words:
+        return None
+    parts = (rf"(?<![a-z]){re.escape(word)}(?![a-z])" if word.isascii() else re.escape(word) for word in words)
+    return re.compile("|".join(parts), re.IGNORECASE)
+
+
+def _prefilter(content: Sequence[Recogniser], cache: Path | None) -> Prefilter:
+    patterns = [scannable(pattern.regex) for one in content for pattern in one.all_patterns()]
+    try:
+        return Prefilter(patterns, cache=cache)
+    except hyperscan.error as error:
+        raise ContentError(f"the set engine refuses a pattern: {error}", remedy="xmsec detectors lint names it") from error

@@ -270,3 +270,15 @@ def test_a_plus_is_a_space_in_a_query_and_nowhere_else() -> None:
     assert fields["url.query"] == "q=a b+c"
     assert fields["url.original"] == "/find?q=a b+c"
     assert fields["user_agent.original"] == "agent a+b+c"
+
+
+@pytest.mark.parametrize("form", ["combined", "nginx-json", "ecs"])
+@pytest.mark.parametrize("more", ["", "%21"], ids=["plain line", "encoded line"])
+def test_a_plus_is_a_space_whatever_else_a_line_holds(form: str, more: str) -> None:
+    line = {
+        "combined": '::1 - - [24/Nov/2026:08:00:00 +0800] "GET /a+b?c+d HTTP/1.1" 200 5 "http://x/?e+f" "-X"',
+        "nginx-json": '{"ts":1795478400,"client":"::1","request":"GET /a+b?c+d","http_referer":"http://x/?e+f","note":"X"}',
+        "ecs": '{"@timestamp":"2026-11-24T00:00:00Z","url.query":"c+d","url.path":"/a+b","http.request.referrer":"http://x/?e+f"}',
+    }[form]
+    fields = parsed(form, line.replace("X", more).encode()).fields
+    assert (fields["url.path"], fields["url.query"], fields["http.request.referrer"]) == ("/a+b", "c d", "http://x/?e f")

@@ -18,7 +18,7 @@ from xmsec.parse.address import put_client
 from xmsec.parse.numbers import target
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.times import log_time
-from xmsec.parse.web_request import put_answer, put_request
+from xmsec.parse.web_request import put_answer, put_referrer, put_request
 
 # every repetition is bounded or cannot take what follows it: a line of 1 MiB costs one pass
 _HEAD = re.compile(
@@ -65,8 +65,7 @@ def combined(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - these lo
             fields["user.name"] = user
         put_request(fields, request)
         put_answer(fields, answer[1], answer[2])
-        if referrer and referrer != "-":
-            fields["http.request.referrer"] = referrer
+        put_referrer(fields, referrer)
         if agent and agent != "-":
             fields["user_agent.original"] = agent
         if tail or (len(answer) == 4 and answer[3]):

@@ -16,10 +16,12 @@ from xmsec.parse.tidy import tidy
 from xmsec.parse.times import bad_time
 
 
-def document_parser(stream: Stream, maker: Maker, zone: tzinfo, *, trusted: bool = True) -> Callable[[Raw], Parsed | None]:
+def document_parser(
+    stream: Stream, maker: Maker, zone: tzinfo, *, tidy_when_plain: bool = False
+) -> Callable[[Raw], Parsed | None]:
     """Make the parser of one stream: None for a blank line, InputError(reason) for a record that it cannot read.
 
-    trusted: whether the format only cuts a line into pieces, so that a plain line has plain fields.
+    tidy_when_plain: whether nothing is left to decode in the format's fields when the line is plain ASCII.
     """
     read = maker(stream, stream.zone(zone))
     judge = judge_of(stream) if stream.datasets or stream.stage else None
@@ -37,7 +39,7 @@ def document_parser(stream: Stream, maker: Maker, zone: tzinfo, *, trusted: bool
             return None
         reading = read(text, raw.received)
         time, fields, datasets, stage = reading.time, reading.fields, reading.datasets, reading.stage
-        replaced = (not (plain and trusted) and tidy(fields)) or broken
+        replaced = (not (plain and tidy_when_plain) and tidy(fields)) or broken
         for name, value in constants:
             fields.setdefault(name, value)
         for name in drop:

@@ -18,14 +18,11 @@ from xmsec.parse.json_read import flatten, read_object
 from xmsec.parse.numbers import target
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.times import bad_time, epoch_time, iso_time, log_time
-from xmsec.parse.web_request import METHOD, VERSIONS, put_answer, put_request, put_target
+from xmsec.parse.web_request import METHOD, VERSIONS, put_answer, put_referrer, put_request, put_target
 
 _FIELD_BY_VARIABLE = {
     "remote_user": "user.name",
     "user": "user.name",
-    "http_referer": "http.request.referrer",
-    "referer": "http.request.referrer",
-    "referrer": "http.request.referrer",
     "http_user_agent": "user_agent.original",
     "user_agent": "user_agent.original",
     "agent": "user_agent.original",
@@ -52,10 +49,11 @@ _CLIENT = ("remote_addr", "client", "client_ip", "clientip", "http_x_real_ip")
 _ANSWER = ("status",)
 _BYTES = ("body_bytes_sent", "bytes", "size")
 _REQUEST = ("request",)
+_REFERRER = ("http_referer", "referer", "referrer")
 _TARGET = ("request_uri", "uri", "url", "path")
 _QUERY = ("args", "query_string")
 _TIME = ("time_iso8601", "@timestamp", "timestamp", "time", "time_local", "msec", "ts")
-_OWN = frozenset((*_CLIENT, *_ANSWER, *_BYTES, *_REQUEST, *_TARGET, *_QUERY, *_TIME, "server_protocol", "protocol"))
+_OWN = frozenset((*_CLIENT, *_ANSWER, *_BYTES, *_REQUEST, *_TARGET, *_QUERY, *_TIME, *_REFERRER, "server_protocol", "protocol"))
 _HEX = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _ABSENT = (None, "", "-")
 
@@ -76,6 +74,7 @@ def nginx_json(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - the va
             size = _first(document, _BYTES)
             put_answer(fields, str(status), "-" if size is None else str(size))
         _put_request(fields, document)
+        put_referrer(fields, str(_first(document, _REFERRER) or ""))
         fields |= _others(document)
         return Reading(time, fields)
 

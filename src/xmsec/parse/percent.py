@@ -35,9 +35,19 @@ def decoded(text: str) -> str:
             text = clean(_LINE_ENDS.sub(REPLACEMENT, text))
         elif not text.isascii():
             text = clean(text)
-        if text == before:
+        if text == before or ("%" not in text and "\\" not in text):
             return text
     raise InputError("over-encoded")
+
+
+def spaced(url: str) -> str:
+    """Write the spaces of a URL's query, which HTML forms encode as `+`; before anything is decoded, for `%2B` is a plus.
+
+    >>> spaced("/a+b?q=c+d")
+    '/a+b?q=c d'
+    """
+    path, mark, query = url.partition("?")
+    return path + mark + query.replace("+", " ")
 
 
 def decoded_form(text: str) -> str:
@@ -55,8 +65,8 @@ def decoded_target(text: str) -> str:
     >>> decoded_target("/a+b%3F?q=a+b")
     '/a+b??q=a b'
     """
-    path, mark, query = text.partition("?")
-    return decoded(path) + mark + decoded_form(query) if mark else decoded(path)
+    path, mark, query = spaced(text).partition("?")
+    return decoded(path) + mark + decoded(query) if mark else decoded(path)
 
 
 def decoded_prose(text: str) -> str:

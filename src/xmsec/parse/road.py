@@ -9,7 +9,7 @@ from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Parsed, Raw
 from xmsec.parse.document import document_parser
-from xmsec.parse.table import FORMATS, maker_of
+from xmsec.parse.table import TIDY_WHEN_PLAIN, maker_of
 
 Parse = Callable[[Raw], Parsed | None]
 
@@ -33,4 +33,4 @@ def parser(streams: Mapping[str, Stream], zone: tzinfo) -> Parse:
 
 def stream_parser(stream: Stream, zone: tzinfo) -> Parse:
     """Make the parser of one stream. Raises ConfigError."""
-    return document_parser(stream, maker_of(stream.format), zone, trusted=stream.format in FORMATS)
+    return document_parser(stream, maker_of(stream.format), zone, tidy_when_plain=stream.format in TIDY_WHEN_PLAIN)

@@ -28,6 +28,9 @@ FORMATS: Mapping[str, Maker] = {
     "web": web,
 }
 
+# their URLs are written as `xmsec.parse.tidy` would have them; fields that come under their ECS names need it in every line
+TIDY_WHEN_PLAIN = frozenset(FORMATS) - {"ecs", "json"}
+
 
 def maker_of(name: str) -> Maker:
     """Return the maker of a format. Raises ConfigError."""

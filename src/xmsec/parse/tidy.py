@@ -28,7 +28,7 @@ def tidy(fields: Fields) -> bool:
         if isinstance(value, str):
             if _untidy(value):
                 value = fields[name] = _decoder(name)(value)
-            replaced = replaced or REPLACEMENT in value
+                replaced = replaced or REPLACEMENT in value
         elif isinstance(value, list):
             decoder = _decoder(name)
             fields[name] = [decoder(item) if isinstance(item, str) and _untidy(item) else item for item in value]
@@ -37,7 +37,7 @@ def tidy(fields: Fields) -> bool:
 
 
 def _untidy(text: str) -> bool:
-    return "%" in text or "\\" in text or not text.isascii() or not text.isprintable() or "+" in text
+    return not text.isascii() or "%" in text or "+" in text or "\\" in text or not text.isprintable()
 
 
 def _decoder(name: str) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ import re
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.percent import spaced
 
 METHODS = frozenset(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"])
 VERSIONS = {f"HTTP/{version}": version for version in ("0.9", "1.0", "1.1", "2", "2.0", "3", "3.0")}
@@ -30,6 +31,8 @@ def put_request(fields: Fields, request: str) -> None:
 
 def put_target(fields: Fields, target: str, method: str = "") -> None:
     """Set `url.*` from a request target: an origin's path, an absolute URL (to a proxy), or host and port (CONNECT)."""
+    if "+" in target:
+        target = spaced(target)
     fields["url.original"] = target
     if target[0] != "/":
         if method == "CONNECT":
@@ -64,6 +67,12 @@ def _put_host(fields: Fields, host: str) -> None:
         place = name
     if place:
         fields["url.domain"] = place
+
+
+def put_referrer(fields: Fields, referrer: str) -> None:
+    """Set the referrer unless there is none."""
+    if referrer and referrer != "-":
+        fields["http.request.referrer"] = spaced(referrer) if "+" in referrer else referrer
 
 
 def put_answer(fields: Fields, status: str, size: str) -> None:

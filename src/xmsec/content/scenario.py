@@ -6,12 +6,14 @@ Texts of lines are templates: `{subject.id}` stands for an attribute of somethin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from xmsec.content.streams import Title
 from xmsec.model.types import KeyKind
 
 Scalar = str | int | float | bool
@@ -21,21 +23,15 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Hours = Annotated[tuple[float, ...], msgspec.Meta(min_length=24, max_length=24)]
 Days = Literal["workday", "weekend", "every"]
 
+SLOT = re.compile(r"\{([a-z_]+(?:\.[a-z_]+)?)\}")
 KINDS: Mapping[str, frozenset[str]] = {  # what can be drawn, and which attributes it has
-    "person": frozenset({"id", "name", "mobile", "email", "plate", "card"}),
+    "person": frozenset({"id", "name", "mobile", "email", "plate", "plate_url", "card"}),
     "firm": frozenset({"id", "name", "mobile"}),
     "certificate": frozenset({"id"}),
     "case": frozenset({"number", "trace"}),
 }
 ACTOR = frozenset({"account", "address", "region", "agent", "department", "role", "n"})
 MOMENT = frozenset({"time", "epoch", "date"})  # in the stream's own form; seconds with milliseconds; local day, 20261012
-
-
-class Title(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A title for people, in both languages."""
-
-    zh: Name
-    en: Name
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from xmsec.content.load import Document, convert, files, load_each
-from xmsec.content.scenario import ACTOR, KINDS, MOMENT, Choice, Draw, Scenario, Value
+from xmsec.content.scenario import ACTOR, KINDS, MOMENT, SLOT, Choice, Draw, Scenario, Value
 from xmsec.model.errors import ContentError
 
-SLOT = re.compile(r"\{([a-z_]+(?:\.[a-z_]+)?)\}")
 Problem = tuple[str, str, str]  # what is wrong, where, what to do
 
 

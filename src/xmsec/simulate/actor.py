@@ -28,10 +28,14 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Crowd:
-    """The members of one group, made from the seed when asked for: a crowd of a million needs no table."""
+    """The members of one group, made from the seed when asked for: a crowd of a million needs no table.
 
-    def __init__(self, name: str, group: Group, count: int, seed: int) -> None:
-        self.name, self.group, self.count = name, group, count
+    size: how many members' worth of sessions it has; where that is less than its least number, each member does less.
+    """
+
+    def __init__(self, name: str, group: Group, size: float, seed: int) -> None:
+        self.name, self.group, self.size = name, group, size
+        self.count = max(group.least, round(size))
         self._base = Random(f"{seed}/{name}/members").getrandbits(64)
         self._networks = [Addresses(place) for place in group.places]
         self.carrier = None if group.roaming is None else Addresses(Place(group.roaming.network))
@@ -90,7 +94,7 @@ class Life:
         if not group.sessions:
             return 0.0
         day = 1.0 if local.weekday() < 5 else group.weekend
-        return self.crowd.count * group.sessions * self._shares[local.hour] * day
+        return self.crowd.size * group.sessions * self._shares[local.hour] * day
 
     def begins(self, hour: int, rng: Random, factor: float) -> list[tuple[int, Member]]:
         """Draw at which milliseconds of the hour sessions begin, and whose they are."""

@@ -14,10 +14,9 @@ from random import Random
 
 import msgspec
 
-from xmsec.content.scenario import Choice, StreamUse, Value
+from xmsec.content.scenario import SLOT, Choice, StreamUse, Value
 from xmsec.simulate.calendar import Calendar, Stamp
 
-SLOT = re.compile(r"\{([a-z_]+(?:\.[a-z_]+)?)\}")
 BACKENDS = 24  # connections of the application's pool; each is one server process with one session id
 FIRST_PID = 41_200
 
@@ -80,7 +79,9 @@ def _chooser(choice: Choice, quote: Quote) -> Chooser:
 
 
 def _json(made: _Writing, fields: Mapping[str, Value], _: Calendar) -> str:
-    return "{" + ",".join(f"{json.dumps(key)}:{_json_value(made, key, value)}" for key, value in fields.items()) + "}"
+    """Write one object; a field without text is left out."""
+    told = ((key, value) for key, value in fields.items() if value != "")
+    return "{" + ",".join(f"{json.dumps(key)}:{_json_value(made, key, value)}" for key, value in told) + "}"
 
 
 def _json_value(made: _Writing, key: str, value: Value) -> str:

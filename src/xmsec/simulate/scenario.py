@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from xmsec.content.scenario import Group, Scenario
+from xmsec.content.scenario import Scenario
 from xmsec.simulate.actor import Crowd, Life
 from xmsec.simulate.behaviour import Script, Session, Written, lines_of
 from xmsec.simulate.calendar import HOUR_MS, Calendar
@@ -44,15 +44,14 @@ def plan(scenario: Scenario, seed: int, events: int | None = None) -> Plan:
     """Size the crowds so that about `events` lines come out (None: as the file says), and draw what happens."""
     calendar = Calendar(scenario.start, scenario.days, scenario.zone)
     factor = 1.0 if events is None else _factor(scenario, calendar, seed, events)
-    crowds = {name: Crowd(name, group, _count(group, factor), seed) for name, group in scenario.groups.items()}
+    crowds = {
+        name: Crowd(name, group, group.count * (factor if group.scale else 1.0), seed)
+        for name, group in scenario.groups.items()
+    }
     casting = Casting(scenario, crowds, calendar, seed)
     happenings = (*scenario.incidents, *scenario.oddities)
     facts = [casting.cast(number, happening) for number, happening in enumerate(happenings)]
     return Plan(scenario, seed, calendar, crowds, facts)
-
-
-def _count(group: Group, factor: float) -> int:
-    return max(group.least, round(group.count * factor)) if group.scale else group.count
 
 
 def _factor(scenario: Scenario, calendar: Calendar, seed: int, events: int) -> float:

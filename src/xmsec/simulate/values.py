@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from operator import mul
+from urllib.parse import quote
 
 MASK = (1 << 64) - 1
 DISTRICTS = ("350203", "350205", "350206", "350211", "350212", "350213")  # of Xiamen, GB/T 2260
@@ -187,6 +188,7 @@ MAKERS: Mapping[str, Mapping[str, Callable[[int], str]]] = {
         "mobile": mobile,
         "email": email,
         "plate": plate,
+        "plate_url": lambda bits: quote(plate(bits)),
         "card": bank_card,
     },
     "firm": {"id": uscc, "name": firm, "mobile": mobile},

@@ -139,3 +139,28 @@ def test_several_streams_that_fit_are_named() -> None:
     streams = {"a.one": stream_of("json"), "b.two": stream_of("json")}
     with pytest.raises(InputError, match=r"several streams fit.*a\.one, b\.two"):
         guess([LINES["json"]], streams, ZONE)
+
+
+MORSE = """\
+from datetime import UTC, datetime
+from xmsec.parse.reading import Reading
+
+def morse(stream, zone):
+    return lambda text, received: Reading(received, {"message": "\\u27e8CN_MOBILE:00\\u27e9 " + text, "url.query": "a+b"})
+"""
+
+
+def test_an_installed_package_brings_a_format_and_its_fields_are_cleaned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "morse_code.py").write_text(MORSE, encoding="utf-8")
+    known = tmp_path / "morse_code-1.0.dist-info"
+    known.mkdir()
+    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: morse-code\nVersion: 1.0\n", encoding="utf-8")
+    (known / "entry_points.txt").write_text("[xmsec.parsers]\nmorse = morse_code:morse\nlost = no_such:x\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    document = parser({"test.one": stream_of("morse")}, ZONE)(raw_of(b"..."))
+    assert document is not None
+    assert document.fields == {"message": "‹CN_MOBILE:00› ...", "url.query": "a b"}
+    with pytest.raises(ConfigError, match="does not load: ModuleNotFoundError"):
+        parser({"test.one": stream_of("lost")}, ZONE)

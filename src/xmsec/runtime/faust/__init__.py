@@ -1,0 +1,1 @@
+"""Production: the road cut into hops, Faust agents on Kafka. The only package that imports Faust."""

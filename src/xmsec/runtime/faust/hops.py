@@ -1,0 +1,149 @@
+"""The road cut into hops, each a pure function: what a frame gives, and which rows remember it.
+
+Whoever calls a hop first sends what it gave, acknowledged, and only then writes the rows. A frame that comes again is known by
+its number and gives nothing. One whose rows were written in part (a crash between two rows) finds in each row the offset of
+the frame that wrote it, and is taken by the others alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from xmsec.model.clock import EPOCH, HOUR, quiet
+from xmsec.model.ports import Held, Owned
+from xmsec.model.states import Layered, Memory
+from xmsec.model.types import Clock, Context, Counts, Finding, Key, Position, Raw, Rejected, Source, Tick
+from xmsec.pipeline.detect import advance, detect
+from xmsec.pipeline.enrich import enrich
+from xmsec.pipeline.group import INCIDENTS, group
+from xmsec.pipeline.road import Road, Taken, Tokened
+from xmsec.runtime.faust import frames
+from xmsec.runtime.faust.share import Heard, Kept, Rows, Share
+from xmsec.sources.lines import LINE_BYTES
+
+
+def lines(message: Position, received: datetime, value: bytes, given_id: str | None) -> Iterator[Raw]:
+    """Yield the records of one raw message: one, or several separated by newlines, told apart by `part`."""
+    found = value.removesuffix(b"\n").split(b"\n")
+    for part, line in enumerate(found):
+        own_id = given_id if given_id is None or len(found) == 1 else f"{given_id}#{part}"
+        line = line.removesuffix(b"\r")
+        position = Position(message.stream, message.partition, message.offset, part)
+        yield Raw(position, received, line[:LINE_BYTES], own_id, len(line) > LINE_BYTES)
+
+
+def by_source(taken: Taken, road: Road) -> list[frames.Tokened]:
+    """Sort what `tokenise` gave by source, each in its own order."""
+    found: dict[Source, list[Tokened | Tick]] = {}
+    for item in taken.passed:
+        source = item.source if isinstance(item, Tick) else item[0].position.source
+        found.setdefault(source, []).append(item)
+    return [frames.Tokened(source, tuple(items), road.revisions) for source, items in found.items()]
+
+
+def enriched(
+    frame: frames.Tokened, number: int, clock: Clock, road: Road, count: int
+) -> tuple[Clock, list[frames.Contexts], Counts]:
+    """Move a source's clock; give a frame for each of `count` partitions, with the events that touch its keys."""
+    states = Memory()
+    states.clocks[frame.source] = clock
+    seen = enrich(Taken(frame.items, (), Counter(), Counter()), road, states)
+    shares: list[list[Context]] = [[] for _ in range(count)]
+    partitions: dict[Key, int] = {}
+    for context in seen.contexts:
+        for place in {_place(key, partitions, count) for owner in road.detectors.values() for key in owner.keys(context)}:
+            shares[place].append(context)
+    moved = seen.clocks[frame.source]
+    told = Clock(moved.state, moved.maximum, moved.received)  # the rest is enrich's own
+    return moved, [_contexts(frame, number, told, share) for share in shares], seen.counts
+
+
+def _place(key: Key, partitions: dict[Key, int], count: int) -> int:
+    place = partitions.get(key)
+    if place is None:
+        place = partitions[key] = frames.partition_of_key(key, count)
+    return place
+
+
+def _contexts(frame: frames.Tokened, number: int, clock: Clock, share: Sequence[Context]) -> frames.Contexts:
+    known, copies = frames.copies(share)
+    return frames.Contexts(frame.source, number, clock, known, copies, frame.revisions)
+
+
+class Detected(msgspec.Struct, frozen=True):
+    """What a frame of contexts gave. findings: frames by the partition of their entities."""
+
+    findings: Mapping[int, frames.Findings]
+    rejected: Sequence[Rejected]
+    rows: Rows
+
+
+def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, count: int) -> Detected | None:
+    """Show detectors the events of this partition's keys, let time pass; None for a frame that was taken before."""
+    if share.known(frame.source, frame.number):
+        return None
+    before = share.clocks
+    after = {**before, frame.source: frame.clock}
+    watermark, contexts = share.watermark(after), frames.contexts(frame)
+    places: dict[Key, int] = {}
+
+    def owns(owner: str, key: Key, _: Context) -> bool:
+        return _place(key, places, count) == share.number and share.frame(owner, key) < offset
+
+    told = detect(contexts, road, share, owns)
+    report = quiet(after.values()) and (bool(contexts) or not quiet(before.values()))
+    closed = advance(road, Layered(share, told.states), watermark, report=report)
+    findings = (*told.findings, *closed.findings)
+    return Detected(
+        _spread(findings, Heard(offset, Clock(maximum=watermark)), share, _struck(share.watermark(before), watermark), count),
+        (*told.rejected, *closed.rejected),
+        share.write(frame.source, Heard(frame.number, frame.clock), {**told.states, **closed.states}, offset),
+    )
+
+
+def _struck(before: datetime | None, after: datetime | None) -> bool:
+    """Whether event time passed a full hour: told to every partition, so that incidents are forgotten where nothing is new."""
+    return after is not None and (before is None or (after - EPOCH) // HOUR != (before - EPOCH) // HOUR)
+
+
+def _spread(findings: Sequence[Finding], heard: Heard, share: Share, to_all: bool, count: int) -> dict[int, frames.Findings]:
+    by_place: dict[int, list[Finding]] = {place: [] for place in range(count)} if to_all else {}
+    for finding in findings:
+        entity = Key(finding.entity.type, finding.entity.id)
+        by_place.setdefault(frames.partition_of_key(entity, count), []).append(finding)
+    return {
+        place: frames.Findings(share.number, heard.number, heard.clock.maximum, tuple(told)) for place, told in by_place.items()
+    }
+
+
+def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> tuple[frames.Cases, Rows] | None:
+    """Fold findings into their entities' incidents; None for a frame that was taken before."""
+    origin = ("", str(frame.origin))
+    if share.known(origin, frame.number):
+        return None
+    heard = Heard(frame.number, Clock(maximum=frame.watermark))
+    watermark = share.watermark({**share.clocks, origin: heard.clock})
+    cases = group(frame.findings, road, share, watermark)
+    rows = share.write(origin, heard, cases.states, offset)
+    return frames.Cases(frame.findings, tuple(cases.incidents), tuple(cases.intents)), rows
+
+
+def kept_by_detectors(road: Road, participants: Sequence[Source], number: int, count: int) -> Kept:
+    """Return what a partition of contexts keeps."""
+    initial: dict[Owned, Held] = {}
+    for owner, detector in road.detectors.items():
+        for key in detector.initial():
+            if frames.partition_of_key(key, count) == number:
+                state = detector.start()
+                initial[owner, key] = Held(state, detector.due(state))
+    types = {owner: detector.state for owner, detector in road.detectors.items()}
+    return Kept(types, participants, {stream: road.lateness(stream) for stream, _ in participants}, initial)
+
+
+def kept_by_grouping(road: Road, count: int) -> Kept:
+    """Return what a partition of findings keeps."""
+    return Kept({INCIDENTS: road.grouping.state}, [("", str(origin)) for origin in range(count)], {}, {})

@@ -163,4 +163,4 @@ def shown(value: float, feature: Feature) -> str:
     >>> shown(1200.0, "bytes"), shown(0.25, "off_hours_share")
     ('1,200', '25 %')
     """
-    return f"{100 * value:.0f} %" if feature == "off_hours_share" else f"{value:,.0f}"
+    return f"{100 * value:.0f} %" if feature == "off_hours_share" else f"{value:,.1f}".removesuffix(".0")

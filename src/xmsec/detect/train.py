@@ -103,7 +103,7 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
     found = scores(trees, risen)
     end = span[-1].start + recipe.length
     days = max(1.0, (end - span[0].start) / DAY)
-    threshold, told = _threshold(span, found, max(1, int(recipe.budget_per_day * days)), zone)
+    threshold, told = _threshold(span, found, recipe.budget_per_day * days, zone)
     metadata = Metadata(
         id=recipe.id,
         recipe=recipe.digest,
@@ -154,11 +154,11 @@ def _places(entities: Sequence[str]) -> dict[str, list[int]]:
 def _usual(entities: Sequence[str], raw: Floats, own_windows: int) -> Usual:
     """Return what is usual for everyone, and for each entity that has windows enough."""
     places = _places(entities)
-    medians = np.array([_quantile(raw[of], 0.5) for of in places.values()])
-    everyone = np.array([_quantile(medians, 0.5), _quantile(raw, 0.99)])
+    medians = np.array([np.median(raw[of], axis=0) for of in places.values()])
+    everyone = np.array([np.median(medians, axis=0), _quantile(raw, 0.99)])
     enough = sorted((-len(of), entity) for entity, of in places.items() if len(of) >= own_windows)[:MOST_KNOWN]
     known = sorted((digest64(entity), entity) for _, entity in enough)
-    own = [[_quantile(raw[places[entity]], 0.5), _quantile(raw[places[entity]], 0.99)] for _, entity in known]
+    own = [[np.median(raw[places[entity]], axis=0), _quantile(raw[places[entity]], 0.99)] for _, entity in known]
     return Usual(
         everyone, np.array([digest for digest, _ in known], np.uint64), np.array(own).reshape(len(known), 2, raw.shape[1])
     )
@@ -173,13 +173,14 @@ def _bases(entities: Sequence[str], raw: Floats, usual: Usual, own_windows: int)
     for entity, of in _places(entities).items():
         if len(of) >= own_windows and usual_of(usual, entity)[1]:
             ordered = np.sort(raw[of], axis=0)
-            middle = len(of) // 2 - 1  # place of the lower median of one row fewer
-            bases[of] = np.where(raw[of] <= ordered[middle], ordered[middle + 1], ordered[middle])
+            middle = ((len(of) - 2) // 2, (len(of) - 1) // 2)  # of one row fewer; those behind the row that is left out move up
+            low, high = (np.where(raw[of] <= ordered[at], ordered[at + 1], ordered[at]) for at in middle)
+            bases[of] = (low + high) / 2
     return bases
 
 
 def _quantile(rows: Floats, share: float) -> Floats:
-    """Return values that really occurred: no interpolation, hence no rounding."""
+    """Return values that really occurred, without interpolation."""
     return np.asarray(np.quantile(rows, share, axis=0, method="inverted_cdf"))
 
 
@@ -188,14 +189,19 @@ def _quantiles(raw: Floats, features: Sequence[Feature]) -> dict[str, tuple[floa
     return {feature: tuple(column) for feature, column in zip(features, columns, strict=True)}
 
 
-def _threshold(span: Sequence[Row], found: Floats, allowed: int, zone: tzinfo) -> tuple[float, int]:
-    """Return the score below which as many days of entities lie as are allowed, and how many really do (ties are not told)."""
+def _threshold(span: Sequence[Row], found: Floats, allowed: float, zone: tzinfo) -> tuple[float, int]:
+    """Return the score below which days of entities are told, and how many of the span it tells (ties are not told).
+
+    Below the n-th worst of the span lie n - 1 of it, but n of as many new ones in the mean. It is at least the second worst:
+    scores end at what training knew, so that little could lie below the worst.
+    """
     worst: dict[tuple[str, datetime], float] = {}
     for row, score in zip(span, found.tolist(), strict=True):
         day = (row.entity, window_of(row.start, DAY, zone).start)
         worst[day] = min(worst.get(day, 0.0), score)
     ranked = sorted(worst.values())
-    threshold = ranked[min(allowed, max(1, len(ranked) // FEWEST), len(ranked) - 1)]
+    place = max(2, min(int(allowed), len(ranked) // FEWEST))
+    threshold = ranked[min(place, len(ranked)) - 1]
     return threshold, sum(score < threshold for score in ranked)
 
 

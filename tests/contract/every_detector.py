@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
+from tests.learned import anomaly
 from tests.strategies import contexts
 
 from xmsec.content.load import parse
@@ -69,7 +70,37 @@ def every_detector() -> list[Trial]:
         Trial("silence in office hours", silence_in_hours, contexts(st.just({}), seconds=6 * 86_400)),
         *(Trial(f"contract: {breach}", lambda breach=breach: contract(breach), used()) for breach in get_args(Breach)),
         Trial("contract: all of them", lambda: contract(*get_args(Breach)), used()),
+        Trial("anomaly", lambda: anomaly("user-hour"), busy()),
         Trial("coverage", coverage, contexts(SOME_FIELDS, flags=FLAGS), hears_rejected=True),
+    ]
+
+
+def busy() -> st.SearchStrategy[list[Context]]:
+    """Contexts of two accounts, each event of which stands for twelve of its kind in as many seconds."""
+    fields = st.fixed_dictionaries(
+        {
+            "user.id": st.sampled_from(("u00", "stranger")),
+            "source.ip": st.sampled_from(("10.9.0.1", "10.9.0.2", "10.9.0.3")),
+            "http.response.status_code": st.sampled_from((200, 403)),
+            "http.response.body.bytes": st.integers(0, 1 << 30),
+        }
+    )
+    return contexts(fields, flags=FLAGS, seconds=7_200).map(lambda made: [each for context in made for each in twelve(context)])
+
+
+def twelve(context: Context) -> list[Context]:
+    event = context.event
+    return [
+        msgspec.structs.replace(
+            context,
+            event=msgspec.structs.replace(
+                event,
+                id=f"{event.position.offset:030x}{place:02x}",
+                time=event.time + timedelta(seconds=place),
+                fields=event.fields if "rejected" in event.flags else event.fields | {"url.path": f"/{event.id[-4:]}/{place}"},
+            ),
+        )
+        for place in range(12)
     ]
 
 

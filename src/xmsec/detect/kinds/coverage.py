@@ -194,12 +194,15 @@ class Coverage:
         about = self._sorts.rejected
         if about is not None and day.rejected is not None:
             share = f"{day.rejected.count / day.events:.2%} ({day.rejected.count} of {day.events})"
-            why = (Explanation("share of records rejected", share, "0 %"), *_counts("reason ", day.reasons, day.rejected.count))
+            why = (
+                Explanation("share of records rejected", share, "0 %"),
+                *_counts("records rejected: ", day.reasons, day.rejected.count),
+            )
             severity = _severity(day.rejected.count, day.events)
             yield finding(about, key, day.rejected, day.window, final=final, explanation=why, severity=severity)
         about = self._sorts.untokenised
         if about is not None and day.untokenised is not None:
-            why = tuple(_counts("replaced whole: ", day.replaced, day.untokenised.count))
+            why = tuple(_counts("fields replaced whole: ", day.replaced, day.untokenised.count))
             yield finding(about, key, day.untokenised, day.window, final=final, explanation=why)
 
     def _missing(self, key: Key, day: Day) -> Iterable[Finding]:
@@ -285,4 +288,4 @@ def _tally(before: dict[str, int], names: Iterable[str]) -> dict[str, int]:
 
 def _counts(what: str, counts: Mapping[str, int], total: int) -> Iterable[Explanation]:
     for name, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        yield Explanation(f"{what}{name}", f"{number} records", "0 records", number / total)
+        yield Explanation(f"{what}{name}", str(number), "0", number / total)

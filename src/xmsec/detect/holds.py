@@ -62,7 +62,10 @@ class View:
         """Return the texts of a field without regard to case."""
         found = self._folded.get(field)
         if found is None:
-            found = self._folded[field] = tuple(text.casefold() for text in self.texts(field))
+            value = self.fields.get(field) if field is not None else None
+            alone = type(value) is str  # the usual case, spelled out: half the time of the general one
+            found = (value.casefold(),) if alone else tuple(text.casefold() for text in self.texts(field))  # type: ignore[union-attr]  # it is a text
+            self._folded[field] = found
         return found
 
 
@@ -84,11 +87,13 @@ def render(value: Any) -> str | None:
 
 def number_of(value: Any) -> int | float | None:
     """Return the number that a value is or writes, or None."""
+    if type(value) is int:
+        return value
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
             return None
         return float(value) if any(sign in value for sign in ".eE") else int(value)
-    return None if isinstance(value, bool) or not isinstance(value, int | float) else value
+    return value if isinstance(value, float) else None
 
 
 def holds(node: Node) -> Holds:
@@ -142,9 +147,22 @@ def true_term(leaf: Leaf, view: View) -> tuple[Term, str]:
 
 def _leaf(leaf: Leaf) -> Holds:
     texts = [term for term in leaf.terms if isinstance(term, Text) and not term.cased]
+    numbers = frozenset(term.number for term in leaf.terms if isinstance(term, Number))
     parts: list[Holds] = [_texts(leaf.field, texts)] if texts else []
-    parts += [_single(leaf.field, term) for term in leaf.terms if not isinstance(term, Text) or term.cased]
+    if numbers:
+        parts.append(partial(_number, leaf.field, numbers))
+    others = [term for term in leaf.terms if not isinstance(term, Number) and (not isinstance(term, Text) or term.cased)]
+    parts += [_single(leaf.field, term) for term in others]
     return parts[0] if len(parts) == 1 else partial(_any, tuple(parts))
+
+
+def _number(field: str | None, numbers: frozenset[int | float], view: View) -> bool:
+    if field is not None and type(alone := view.fields.get(field)) is int:
+        return alone in numbers
+    for value in view.values(field):  # noqa: SIM110 - as above
+        if number_of(value) in numbers:
+            return True
+    return False
 
 
 def _texts(field: str | None, terms: Sequence[Text]) -> Holds:
@@ -197,17 +215,28 @@ def _wildcards(parts: Sequence[str | int]) -> Callable[[str], Any]:
 def _single(field: str | None, term: Term) -> Holds:
     match term:
         case Null() | Exists(False):
-            return lambda view: all(value is None for value in view.values(field))
+            return partial(_none, partial(_present, field))
         case Exists():
-            return lambda view: any(value is not None for value in view.values(field))
+            return partial(_present, field)
         case Reference():
             return partial(_refers, field, term)
         case Text() | Pattern():
             test = _text_test(term)
             return lambda view: any(test(text) for text in view.texts(field))
+        case Number(number):
+            return partial(_number, field, frozenset({number}))
         case _:
             check = _value_test(term)
             return lambda view: any(check(value) for value in view.values(field))
+
+
+def _present(field: str | None, view: View) -> bool:
+    if field is not None and type(view.fields.get(field)) is str:
+        return True
+    for value in view.values(field):  # noqa: SIM110 - as above
+        if value is not None:
+            return True
+    return False
 
 
 def _text_test(term: Text | Pattern) -> Callable[[str], Any]:
@@ -221,10 +250,8 @@ def _text_test(term: Text | Pattern) -> Callable[[str], Any]:
         return re.compile(term.regex, flags).search
 
 
-def _value_test(term: Number | Truth | Network | Compared | Part) -> Callable[[Any], bool]:
+def _value_test(term: Truth | Network | Compared | Part) -> Callable[[Any], bool]:
     match term:
-        case Number(number):
-            return lambda value: number_of(value) == number
         case Truth(truth):
             word = "true" if truth else "false"
             return lambda value: value is truth or (isinstance(value, str) and value.casefold() == word)

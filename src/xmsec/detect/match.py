@@ -55,13 +55,10 @@ class RuleSet:
                 told.append(())
                 continue
             view = View(fields)
-            told.append(
-                tuple(
-                    self._ids[place]
-                    for place in sorted(places)
-                    if self._holds[place](view) and _in_scope(stream, self._scopes[place])
-                )
-            )
+            found = [place for place in places if self._holds[place](view)]
+            if found and stream:
+                found = [place for place in found if (scope := self._scopes[place]) is None or stream in scope]
+            told.append(tuple(self._ids[place] for place in sorted(found)))
         return told
 
     def every(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -82,10 +79,6 @@ class RuleSet:
         if not self._own:
             return event.fields
         return {**event.fields, STREAM: event.stream, SYSTEM: event.system, DATASET: list(event.datasets)}
-
-
-def _in_scope(stream: str, scope: frozenset[str] | None) -> bool:
-    return scope is None or not stream or stream in scope
 
 
 def _reason(leaf: Leaf, view: View, weight: float) -> Explanation:

@@ -54,6 +54,7 @@ class Correlation:
         self.fields = frozenset({*rule.group_by, *([rule.field] if rule.field else [])})
         self._rule = rule
         self._kind: KeyKind = _kind(rule.group_by)
+        self._field = rule.group_by[0] if len(rule.group_by) == 1 else None
         self._grid = Grid(rule.timespan, zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0))
 
     def initial(self) -> Sequence[Key]:
@@ -64,6 +65,10 @@ class Correlation:
         """Return the groups of a timely event that one of the rules holds for; none when a group-by field is absent."""
         if not context.matches or self._rule.rules.isdisjoint(context.matches) or context.untimely:
             return ()
+        if self._field is not None:  # the usual case: one field with one text in it
+            value = context.event.fields.get(self._field)
+            if type(value) is str:
+                return (Key(self._kind, value),)
         if not self._rule.group_by:
             return keys_of("stream", context)
         values = [_values(context, field) for field in self._rule.group_by]

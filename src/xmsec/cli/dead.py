@@ -33,7 +33,7 @@ def list_(
             ]
             rows(totals, form, {"stream": "stream", "leg": "leg", "reason": "reason", "count": "count"})
             return
-        where = {} if stream is None else {"stream": (stream,)}
+        where: dict[str, tuple[str, ...]] = {} if stream is None else {"stream": (stream,)}
         after = None
         while True:
             page = reader.page(Query("dead", where, order="at", limit=1000), after)

@@ -33,8 +33,10 @@ class Opened:
         from xmsec.classify.token import check_value
 
         self.settings, self.deployment = given, deployment
+        self.key_check = check_value(key)
+        self.recordings = given.home / "recordings"
         self.store = SqliteStore(given.home / "store.sqlite", deployment.codecs)
-        self.store.claim(check_value(key))
+        self.store.claim(self.key_check)
 
     @property
     def runs(self) -> Runs:
@@ -82,6 +84,12 @@ def deployment_of(given: Settings, key: bytes) -> Deployment:
     for problem in deployment.problems:
         remark(f"xmsec: {problem}")
     return deployment
+
+
+def roaded(home: Path | None) -> Deployment:
+    """Assemble a home's road without its store, for commands that only read records; the key is made at the first start."""
+    given = settings(home)
+    return deployment_of(given, key_of(given, create=True))
 
 
 @contextmanager

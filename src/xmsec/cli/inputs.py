@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 from xmsec.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xmsec.cli.home import Opened
     from xmsec.content.streams import Stream
     from xmsec.sources.file import FileSource
 
 HEAD_LINES = 50  # enough to tell a format by; what does not fit later is a dead letter
 
 
-def sources_of(here: Opened, paths: Sequence[str], stream: str | None) -> Sequence[FileSource]:
+def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str | None) -> Sequence[FileSource]:
     """Make one source a stream from paths whose stream is named or guessed. Raises ConfigError, InputError."""
     from xmsec.cli.home import now
     from xmsec.sources.file import FileSource
     from xmsec.sources.unpack import STDIN
 
-    streams = here.deployment.streams
     if stream is not None and stream not in streams:
         raise ConfigError(f'no stream "{stream}"', where="--stream", remedy=f"one of {', '.join(sorted(streams))}")
     by_stream: dict[str, list[str]] = {}

@@ -17,8 +17,8 @@ SECTIONS = ("datasets", "fields", "grants", "people", "owners", "proposals")
 @app.command("import", epilog=example("xmsec ledger import ledger.yaml"))
 def import_(path: Annotated[Path, typer.Argument(help="A ledger file.")], home: Home = None) -> int:
     """Make a ledger file the next revision; a file with problems changes nothing."""
-    from xmsec.cli.home import settings
     from xmsec.cli.output import remark, write
+    from xmsec.cli.settings import settings
     from xmsec.content.load import read
     from xmsec.ledger.book import Book
     from xmsec.runtime.assemble import keep_ledger
@@ -31,11 +31,13 @@ def import_(path: Annotated[Path, typer.Argument(help="A ledger file.")], home: 
     if problems:
         return 1
     with HomeLock(given.home):
-        revision, changes = keep_ledger(given.home, book)
+        revision, changes, problems = keep_ledger(given.home, book.entries)
+    for problem in problems:
+        remark(f"xmsec: {problem}")
     for change in changes:
-        write(change)
+        write(str(change))
     write(f"revision {revision}")
-    return 0
+    return 1 if problems else 0
 
 
 @app.command("show", epilog=example("xmsec ledger show grants"))

@@ -7,6 +7,18 @@ import sys
 import click
 import typer
 
+from xmsec.cli import (
+    dead,
+    demo,
+    incidents,
+    key,
+    ledger,
+    parse,
+    playbook,
+    replay,
+    scan,
+    simulate,
+)
 from xmsec.model.errors import EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
 
 app = typer.Typer(
@@ -17,6 +29,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("scan", epilog=scan.EXAMPLE)(scan.scan)
+app.command("parse", epilog=parse.EXAMPLE)(parse.parse)
+app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.add_typer(dead.app, name="dead")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(incidents.app, name="incidents")
+app.add_typer(playbook.app, name="playbook")
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.add_typer(key.app, name="keys")
 
 
 def main() -> None:

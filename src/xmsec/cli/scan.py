@@ -6,6 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,11 +41,11 @@ def scan(
 
     worst = _severity(fail_on)
     with opened(home, write=True) as here:
-        sources = sources_of(here, paths, stream)
+        sources = sources_of(here.deployment.streams, paths, stream)
         run = ScanRun(here, sources, summary)
         run.drive()
         findings = run.findings()
-        _print(findings, form, run.summary(findings))
+        present(findings, form, run.summary(findings))
     return 1 if worst is not None and any(_severity(one["severity"]) >= worst for one in findings) else 0
 
 
@@ -53,7 +55,7 @@ def _severity(name: str | None) -> Any:
 
     if name is not None and name not in SEVERITIES:
         raise ConfigError(f'no severity "{name}"', where="--fail-on", remedy=f"one of {', '.join(SEVERITIES)}")
-    return None if name is None else SEVERITIES.index(name)  # type: ignore[arg-type]  # it is one: asked above
+    return None if name is None else SEVERITIES.index(name)
 
 
 class ScanRun:
@@ -67,26 +69,33 @@ class ScanRun:
         self._tally: Tally = Tally(here.store.meta())
         self.partitions = [reading.source for reading in self._readings]
 
-    def drive(self) -> None:
-        """Carry the whole input along the road."""
-        from xmsec.cli.home import monotonic, now
+    def drive(self, until: datetime | None = None) -> None:
+        """Carry the input along the road: all of it, or until every partition has reached a moment of event time."""
+        from xmsec.cli.home import monotonic
         from xmsec.cli.output import progress
         from xmsec.runtime.embedded import Embedded
         from xmsec.sources.file import merge
-        from xmsec.store.recording import Recording
+        from xmsec.store.recording import ENTRY, Recording
 
         here = self._here
         states = here.store.states()
-        recording = Recording(here.settings.home / "recordings", here.store.meta(), now)
+        recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
         embedded = Embedded(here.deployment.road, here.store, [self._tally, recording], monotonic, self.partitions)
-        batches = merge(self._readings, lambda source: clock.maximum if (clock := states.clocks.get(source)) else None)
+
+        def reached(source: tuple[str, str]) -> datetime | None:
+            clock = states.clocks.get(source)
+            return clock.maximum if clock else None
+
+        batches = merge(self._readings, reached)
+        if until is not None:
+            batches = takewhile(lambda _: any((reached(one) or until) <= until for one in self.partitions), batches)
         contents = [content for reading in self._readings for content in reading.contents]
         with progress("scan", sum(content.size_bytes for content in contents) or None) as bar:
             for outcomes in embedded.drive(batches):
                 bar.to(sum(content.taken_bytes for content in contents), f"{_findings(outcomes)} findings")
                 self._write_summary(self.summary([]))
         here.store.reject(problem for source in self._sources for problem in source.problems)
-        recording.seal(here.store)
+        recording.seal()
         self._write_summary(self.summary(self.findings()))
 
     def findings(self) -> list[dict[str, Any]]:
@@ -117,7 +126,8 @@ def _findings(outcomes: Sequence[Outcome]) -> int:
     return len({finding.id for outcome in outcomes for finding in outcome.findings})
 
 
-def _print(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any]) -> None:
+def present(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any]) -> None:
+    """Print findings: all of them for machines; for people with coverage, the gravest, and what to type next."""
     from xmsec.cli.output import chosen, rows
     from xmsec.cli.show import coverage, findings_table, gravest
 

@@ -29,6 +29,24 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
     table(["severity", "risk", "finding", "entity", "count", "first", "last", "detector"], cells)
 
 
+def coverage(findings: Sequence[Mapping[str, Any]], counted: Mapping[str, Any]) -> None:
+    """Print what became of every line, and what was not seen."""
+    numbers = ", ".join(f"{counted[name]} {name}" for name in ("parsed", "blank", "cut", "replaced", "late") if counted[name])
+    refused = sum(counted["rejected"].values())
+    write(f"\nCoverage · 覆盖: {counted['lines']} lines: {numbers}, {refused} rejected")
+    for reason, count in counted["rejected"].items():
+        write(f"  rejected {count} × {reason}")
+    tokens = ", ".join(f"{count} {kind}" for kind, count in counted["tokens"].items())
+    write(f"  sensitive values replaced by tokens: {tokens or 'none found'}")
+    for one in findings:
+        if one["kind"] == "coverage":
+            write(f"  [{one['severity']}] {one['title']} ({one['window']['start'][:10]} {one['stream']})")
+            for reason in one["explanation"][:3]:
+                write(f"      {reason['what']}: {reason['value']}")
+    write("  An access log holds no response bodies: what was handed out, and to whom it belonged, is not seen here.")
+    write("  访问日志不含响应内容:交付了什么数据、属于谁,此处看不到。")
+
+
 def gravest(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print the gravest findings and the next command to type for each."""
     worst = sorted(findings, key=lambda one: (-one["risk"], one["time"], one["id"]))[:GRAVEST]

@@ -19,7 +19,9 @@ from xmsec.content.streams import Stream, load_streams
 from xmsec.detect.load import Place, detectors
 from xmsec.findings.incident import ByEntityAndDay
 from xmsec.ledger.book import Book
+from xmsec.ledger.change import Change, diff, merge
 from xmsec.ledger.entries import Entries
+from xmsec.ledger.read import write
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ContentError
 from xmsec.model.types import Revisions
@@ -93,17 +95,26 @@ def content_revision(dirs: Sequence[Path]) -> str:
     return revision(path for folder in FOLDERS for path in files(dirs, folder, (".yaml", ".yml", ".json")))
 
 
-def ledger_folder(home: Path) -> Path:
-    """Return where a home keeps its ledger, one file a revision."""
-    return home / "ledger"
-
-
 def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:
-    """Return the newest revision of a home's ledger; an empty one when there is none."""
-    revisions = sorted(ledger_folder(home).glob("*.yaml"))
+    """Return the newest revision of a home's ledger (HOME/ledger, one file a revision); an empty one when there is none."""
+    revisions = sorted((home / "ledger").glob("*.yaml"))
     if not revisions:
         return Book(Entries(as_of=EPOCH, revision=0)), []
     return Book.load(read(revisions[-1]))
+
+
+def keep_ledger(home: Path, news: Entries) -> tuple[int, list[Change], list[ContentError]]:
+    """Merge entries into a home's ledger as its next revision; with problems, or without changes, nothing is written."""
+    book, problems = current_ledger(home)
+    merged, wrong = merge(book, news)
+    problems += wrong
+    if not problems and merged is not book:
+        folder = home / "ledger"
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{merged.revision}.part"
+        part.write_text(write(merged.entries), "utf-8")
+        part.rename(folder / f"{merged.revision:06d}.yaml")
+    return merged.revision, diff(book.entries, merged.entries), problems
 
 
 def _lateness(streams: Mapping[str, Stream]) -> Callable[[str], timedelta]:

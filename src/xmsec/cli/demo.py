@@ -1,0 +1,131 @@
+"""`xmsec demo`: a simulated city's system, and the whole platform on it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xmsec.cli.options import Home, Seed, example
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xmsec.cli.home import Opened
+    from xmsec.content.scenario import Scenario
+
+EXAMPLE = example("xmsec demo --once")
+
+
+def demo(
+    scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,
+    events: Annotated[int | None, typer.Option("--events", help="About how many lines.", min=1)] = None,
+    seed: Seed = 1,
+    once: Annotated[bool, typer.Option("--once", help="Print what was found and end.")] = False,
+    port: Annotated[int, typer.Option("--port", help="Where the API is served.", min=0, max=65535)] = 8470,
+    home: Home = None,
+) -> None:
+    """Simulate two weeks, learn from the first, watch the second, print what was found; then serve the API.
+
+    The console comes in a later version; until then findings are at /api/findings.
+    """
+    from xmsec.cli.home import content_dirs, opened
+    from xmsec.cli.output import remark
+    from xmsec.cli.scan import present
+    from xmsec.cli.scenarios import scenarios_of
+    from xmsec.cli.settings import settings
+    from xmsec.runtime.service import Service
+
+    given = settings(home)
+    wanted = scenarios_of(content_dirs(given), scenario)
+    folder = given.home / "demo"
+    _simulate(given.home, folder, wanted, seed, events)
+    if not any((given.home / "models").glob("*/*.npz")):
+        remark("learning from the first week · 学习第一周")
+        with opened(home, write=True) as here:
+            _run(here, folder, wanted).drive(until=max(map(_learned, wanted)))
+            _train(here)
+    remark("watching the second · 监测第二周")
+    with opened(home, write=True) as here:
+        run = _run(here, folder, wanted)
+        run.drive()
+        findings = run.findings()
+        present(findings, None, run.summary(findings))
+        _where(given.home, folder)
+        path = here.settings.home / "store.sqlite"
+    if not once:
+        with Service(path, given.host, port) as service:
+            remark(f"ready {service.url}")
+            remark(f"findings: {service.url}/api/findings · metrics: {service.url}/metrics · Ctrl-C ends")
+            while True:
+                time.sleep(3600)
+
+
+def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, events: int | None) -> None:
+    """Write the traffic once and make its ledger the home's; a home holds one demo."""
+    from xmsec.cli.output import progress, remark
+    from xmsec.content.load import read
+    from xmsec.ledger.book import Book
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.assemble import keep_ledger
+    from xmsec.simulate.scenario import plan
+    from xmsec.simulate.write import write
+
+    made = {"scenarios": [one.id for one in wanted], "seed": seed, "events": events}
+    note = folder / "made.json"
+    if note.exists():
+        if json.loads(note.read_text()) != made:
+            raise ConfigError("this home holds another demo", where=str(home), remedy="name another --home, or remove this one")
+        return
+    for scenario in wanted:
+        remark(f"simulating {scenario.id}: {scenario.title.zh} · {scenario.title.en}")
+        with progress(f"simulate {scenario.id}", events) as bar:
+            written = write(plan(scenario, seed, events), folder / scenario.id, bar.to)
+        book, problems = Book.load(read(written.ledger))
+        problems += keep_ledger(home, book.entries)[2]
+        for problem in problems:
+            remark(f"xmsec: {problem}")
+    note.write_text(json.dumps(made))
+
+
+def _run(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> Any:
+    from xmsec.cli.home import now
+    from xmsec.cli.scan import ScanRun
+    from xmsec.sources.file import FileSource
+
+    sources = [
+        FileSource(use.stream, [str(folder / scenario.id / use.file)], now)
+        for scenario in wanted
+        for use in scenario.streams.values()
+    ]
+    return ScanRun(here, sources, None)
+
+
+def _learned(scenario: Scenario) -> datetime:
+    """Return when the days end in which nothing happens."""
+    from zoneinfo import ZoneInfo
+
+    first = datetime.combine(scenario.start, datetime.min.time(), ZoneInfo(scenario.zone))
+    return first + timedelta(days=scenario.train_days)
+
+
+def _train(here: Opened) -> None:
+    from xmsec.cli.output import remark
+    from xmsec.runtime.recorded import recorded, train_on
+    from xmsec.store.recording import ENTRY
+
+    for recipe in here.deployment.recipes.values():
+        batches = recorded(here.recordings, here.store.meta().get(ENTRY))
+        path = train_on(recipe, here.deployment.road, batches, here.settings.home / "models", here.settings.zone)
+        remark(f"trained {recipe.id}: {path.stem}")
+
+
+def _where(home: Path, folder: Path) -> None:
+    from xmsec.cli.output import write
+
+    write(f"\nThe traffic and its truth · 流量与真相: {folder}")
+    write(f"Look further · 继续查看: export XMSEC_HOME={home}; xmsec incidents list")

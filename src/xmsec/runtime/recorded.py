@@ -1,0 +1,58 @@
+"""What was recorded, carried along the rest of the road once more: replay, and training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from xmsec.content.recipes import Recipe
+from xmsec.detect.card import card
+from xmsec.detect.modelfile import save
+from xmsec.detect.train import Harvest, train
+from xmsec.model.states import Memory
+from xmsec.model.types import Finding
+from xmsec.pipeline.batch import carry_on
+from xmsec.pipeline.enrich import enrich
+from xmsec.pipeline.road import Road, Taken
+from xmsec.store.frames import Row
+from xmsec.store.recording import read
+
+
+def recorded(
+    folder: Path, committed: str | None, start: datetime | None = None, end: datetime | None = None
+) -> Iterator[Taken]:
+    """Yield what was recorded as `tokenise` gave it."""
+    for rows in read(folder, committed, start, end):
+        yield taken(rows)
+
+
+def taken(rows: Sequence[Row]) -> Taken:
+    """Make recorded rows what `tokenise` gives."""
+    return Taken(rows, (), Counter(), Counter())
+
+
+def replay(road: Road, batches: Iterable[Taken]) -> list[Finding]:
+    """Carry recorded events along a road that remembers nothing; return the last word on each finding, by (time, id)."""
+    states = Memory()
+    told: dict[str, Finding] = {}
+    for batch in batches:
+        outcome = carry_on(batch, road, states)
+        states.absorb(outcome.states, outcome.clocks)
+        told.update((finding.id, finding) for finding in outcome.findings)
+    return sorted(told.values(), key=lambda finding: (finding.time, finding.id))
+
+
+def train_on(recipe: Recipe, road: Road, batches: Iterable[Taken], folder: Path, zone: tzinfo) -> Path:
+    """Train a model on recorded events and save it beside its card. Raises ConfigError when there are too few windows."""
+    states = Memory()
+    harvest = Harvest(recipe, zone)
+    for batch in batches:
+        seen = enrich(batch, road, states)
+        states.absorb({}, seen.clocks)
+        harvest.add(seen.contexts)
+        if seen.watermark is not None:
+            harvest.close(seen.watermark)
+    model = train(recipe, harvest.rows(), zone)
+    return save(folder, model, card(model))

@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 
 from xmsec.cli.options import Home, example
-from xmsec.cli.settings import settings
 from xmsec.model.errors import ConfigError
 
 app = typer.Typer(help="The key that turns values into tokens. It lives apart from the tokens.", no_args_is_help=True)
@@ -56,6 +55,7 @@ def create(home: Home = None) -> None:
     """Make the key file, once."""
     from xmsec.classify.token import check_value
     from xmsec.cli.output import write
+    from xmsec.cli.settings import settings
 
     path = settings(home).key_path
     write(f"{path} {check_value(create_key(path))}")
@@ -66,6 +66,7 @@ def check(home: Home = None) -> None:
     """Print the key's check value, and whether this home's store was made with it."""
     from xmsec.classify.token import check_value
     from xmsec.cli.output import write
+    from xmsec.cli.settings import settings
 
     path = settings(home).key_path
     write(f"{path} {check_value(read_key(path))}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from xmsec.cli import (
@@ -42,6 +42,11 @@ app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.add_typer(key.app, name="keys")
 
 
+# typer carries its own copy of click, and exports this branch of its errors only
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+ClickError: type[Exception] = UsageError.__bases__[0]
+
+
 def main() -> None:
     """Run a command; `--debug` anywhere shows the traceback of an error."""
     debug = "--debug" in sys.argv
@@ -56,18 +61,21 @@ def _run(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         return _say(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
-        return EXIT_USAGE
-    except click.ClickException as error:
-        where = getattr(getattr(error, "ctx", None), "command_path", "xmsec")
-        return _say(f"{' '.join(error.format_message().split()).rstrip('.')}; {where}; see {where} --help", EXIT_USAGE)
-    except (KeyboardInterrupt, click.Abort):
+    except ClickError as error:
+        return _misused(error)
+    except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted; state is saved; the same command continues", EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe left: nobody is there to be told
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _misused(error: Any) -> int:
+    """Say what is wrong with the way a command was typed; a group without a command shows its help."""
+    where = getattr(getattr(error, "ctx", None), "command_path", "xmsec")
+    what = " ".join(error.format_message().split()).rstrip(".")
+    return _say(f"{what}; {where}; see {where} --help", EXIT_USAGE) if what else EXIT_USAGE
 
 
 def _say(text: str, code: int) -> int:

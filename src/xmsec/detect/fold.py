@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import msgspec
 
@@ -29,6 +30,7 @@ from xmsec.model.types import (
 EVENTS = 20
 EVIDENCE = 5
 LABELS = 32
+_place = attrgetter("time", "id")
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -58,35 +60,31 @@ class About(msgspec.Struct, frozen=True):
 
 def fold(before: Fold | None, contexts: Sequence[Context]) -> Fold:
     """Add events to a fold; any order and any batching give the same fold. `contexts` must not be empty."""
-    events = [context.event for context in contexts]
-    order = sorted((event.time, event.id) for event in events)
-    heads = sorted(events, key=_place)[:EVIDENCE]
+    order = sorted((context.event for context in contexts), key=_place)
+    ids = tuple(map(_place, order[:EVENTS]))
+    heads = tuple(order[:EVIDENCE])
     grade: Level | None = None
     labels: set[str] = set()
     datasets: set[str] = set()
     for context in contexts:
         if context.grade is not None:
             grade = graver(grade, context.grade.level)
-        labels.update(span.type for span in context.spans)
-        datasets.update(context.event.datasets)
+        for span in context.spans:
+            labels.add(span.type)
+        if context.event.datasets:
+            datasets.update(context.event.datasets)
     if before is None:
-        return Fold(
-            len(order), order[0][0], order[-1][0], tuple(order[:EVENTS]), tuple(heads), grade, _least(labels), _least(datasets)
-        )
+        return Fold(len(order), order[0].time, order[-1].time, ids, heads, grade, _least(labels), _least(datasets))
     return Fold(
         before.count + len(order),
-        min(before.first, order[0][0]),
-        max(before.last, order[-1][0]),
-        tuple(sorted({*before.ids, *order[:EVENTS]})[:EVENTS]),
+        min(before.first, order[0].time),
+        max(before.last, order[-1].time),
+        tuple(sorted({*before.ids, *ids})[:EVENTS]),
         tuple(sorted((*before.evidence, *heads), key=_place)[:EVIDENCE]),
         graver(before.grade, grade),
         _least(labels.union(before.labels)),
         _least(datasets.union(before.datasets)),
     )
-
-
-def _place(event: Event) -> tuple[datetime, str]:
-    return (event.time, event.id)
 
 
 def _least(names: set[str]) -> tuple[str, ...]:

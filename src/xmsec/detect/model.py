@@ -18,7 +18,7 @@ from xmsec.detect.sketch import digest64
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
-CHUNK_ROWS = 2_048  # (rows, trees) in float64: 1.6 MB a level with 100 trees, which stays in the cache of one core
+CHUNK_ROWS = 512  # (rows, trees) in float64: 0.4 MB a level with 100 trees; measured 8.3 µs a row, 9.2 at 2,048 rows
 
 
 class Trees(msgspec.Struct, frozen=True, eq=False):

@@ -17,11 +17,11 @@ import msgspec
 
 from xmsec.detect.fold import EVENTS, EVIDENCE, LABELS, Fold, fold
 from xmsec.detect.score import graver
-from xmsec.model.clock import EPOCH
 from xmsec.model.types import Context, Level
 
 GRID = 360  # slots a timespan: 10 s for an hour, 4 minutes for a day
-QUARTER = GRID // 4  # evidence is kept for each quarter of a timespan, its earliest events: some 8 folds of 4 KiB
+QUARTER = GRID // 4  # evidence is kept for each quarter of a long timespan, its earliest events: some 8 folds of 4 KiB
+LONG = timedelta(minutes=30)  # a shorter one has one fold: folding is what a correlation spends its time on
 DIGEST = 5  # bytes a distinct value: two of 10,000 values coincide once in 20,000 cases
 Seen = tuple[Context, Sequence[str]]  # an event and the values of the field that is counted
 
@@ -37,7 +37,7 @@ class Slot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """A key's last two timespans: slots in order, and folds of their quarters for evidence.
+    """A key's last two timespans: slots in order, and folds of their pieces for evidence, each with its first slot.
 
     At most 64 KiB with up to 3,000 distinct values (5 bytes each; no slot keeps more than the threshold asks for).
     """
@@ -59,43 +59,58 @@ class Full(msgspec.Struct, frozen=True):
 
 
 class Grid(msgspec.Struct, frozen=True):
-    """How time is divided: slots of a timespan, `GRID` of them a bucket; aligned to a midnight that is `offset` off UTC's."""
+    """How time is divided: slots of a timespan, `GRID` of them a bucket; the first bucket starts at `origin`, a midnight."""
 
     timespan: timedelta
-    offset: timedelta
+    origin: datetime
+
+    @property
+    def piece(self) -> int:
+        """How many slots share their evidence."""
+        return QUARTER if self.timespan >= LONG else GRID
 
     def slot(self, time: datetime) -> int:
         """Return the number of the slot that holds a time."""
-        bucket, rest = divmod(time - EPOCH + self.offset, self.timespan)
+        bucket, rest = divmod(time - self.origin, self.timespan)
         return bucket * GRID + rest * GRID // self.timespan
 
     def start(self, bucket: int) -> datetime:
         """Return when a bucket starts."""
-        return EPOCH - self.offset + bucket * self.timespan
+        return self.origin + bucket * self.timespan
 
 
-def grown(before: Recent, grid: Grid, seen: Sequence[Seen], most: int) -> Recent:
-    """Add events; any order and any batching give the same. most: how many distinct values a slot need hold, 0 for none."""
+def grown(before: Recent, grid: Grid, seen: Sequence[Seen], most: int) -> tuple[Recent, set[int]]:
+    """Add events, and say which buckets they are in; any order and any batching give the same.
+
+    most: how many distinct values a slot need hold, 0 for none.
+    """
+    seen_by_slot: dict[int, list[Seen]] = {}
+    contexts_by_piece: dict[int, list[Context]] = {}
+    piece = grid.piece
+    for item in seen:
+        number = grid.slot(item[0].event.time)
+        seen_by_slot.setdefault(number, []).append(item)
+        contexts_by_piece.setdefault(number - number % piece, []).append(item[0])
     slots = {slot.number: slot for slot in before.slots}
+    for number, items in seen_by_slot.items():
+        slots[number] = _slot(slots.get(number), number, items, most)
     folds = dict(before.folds)
-    contexts_by_quarter: dict[int, list[Context]] = {}
-    for context, values in seen:
-        time = context.event.time
-        number = grid.slot(time)
-        slots[number] = _slot(slots.get(number), number, time, values, most)
-        contexts_by_quarter.setdefault(number // QUARTER, []).append(context)
-    for quarter, contexts in contexts_by_quarter.items():
-        folds[quarter] = fold(folds.get(quarter), contexts)
-    return Recent(tuple(slots[number] for number in sorted(slots)), tuple(sorted(folds.items(), key=lambda item: item[0])))
+    for first, contexts in contexts_by_piece.items():
+        folds[first] = fold(folds.get(first), contexts)
+    in_order = tuple([slots[number] for number in sorted(slots)])
+    return Recent(in_order, tuple([(number, folds[number]) for number in sorted(folds)])), {
+        number // GRID for number in seen_by_slot
+    }
 
 
-def _slot(before: Slot | None, number: int, time: datetime, values: Sequence[str], most: int) -> Slot:
+def _slot(before: Slot | None, number: int, seen: Sequence[Seen], most: int) -> Slot:
+    times = [context.event.time for context, _ in seen]
     digests = b"" if before is None else before.values
-    if most and values:
-        digests = _joined({*_digests(digests), *map(_digest, values)}, most)
+    if most:
+        digests = _joined({*_digests(digests), *(_digest(value) for _, values in seen for value in values)}, most)
     if before is None:
-        return Slot(number, 1, time, time, digests)
-    return Slot(number, before.count + 1, min(before.first, time), max(before.last, time), digests)
+        return Slot(number, len(times), min(times), max(times), digests)
+    return Slot(number, before.count + len(times), min(before.first, *times), max(before.last, *times), digests)
 
 
 def _digest(value: str) -> bytes:
@@ -115,7 +130,7 @@ def since(recent: Recent, bucket: int) -> Recent:
     """Forget what lies before a bucket."""
     return Recent(
         tuple(slot for slot in recent.slots if slot.number >= bucket * GRID),
-        tuple(item for item in recent.folds if item[0] >= bucket * GRID // QUARTER),
+        tuple(item for item in recent.folds if item[0] >= bucket * GRID),
     )
 
 
@@ -180,12 +195,13 @@ def _union(recent: Recent, starts: Sequence[int]) -> Fold:
         if slot.number < reach:
             covered.append(slot)
     first, last = covered[0].first, max(slot.last for slot in covered)
-    quarters = range(covered[0].number // QUARTER, covered[-1].number // QUARTER + 1)
-    return _evidence([item for number, item in recent.folds if number in quarters], covered, first, last)
+    begins = max((first_slot for first_slot, _ in recent.folds if first_slot <= covered[0].number), default=0)
+    pieces = [item for first_slot, item in recent.folds if begins <= first_slot <= covered[-1].number]
+    return _evidence(pieces, covered, first, last)
 
 
 def _evidence(folds: Sequence[Fold], covered: Sequence[Slot], first: datetime, last: datetime) -> Fold:
-    """Take the earliest events of the quarters that lie in the union (or, when those kept lie before it, of the quarters)."""
+    """Take the earliest events of the pieces that lie in the union (or, when those kept lie before it, of the pieces)."""
     grade: Level | None = None
     for item in folds:
         grade = graver(grade, item.grade)

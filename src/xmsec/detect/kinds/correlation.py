@@ -55,7 +55,7 @@ class Correlation:
         self._rule = rule
         self._kind: KeyKind = _kind(rule.group_by)
         self._field = rule.group_by[0] if len(rule.group_by) == 1 else None
-        self._grid = Grid(rule.timespan, zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0))
+        self._grid = Grid(rule.timespan, EPOCH - (zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0)))
 
     def initial(self) -> Sequence[Key]:
         """Return no keys: a correlation waits for events."""
@@ -89,8 +89,7 @@ class Correlation:
         stepped: dict[Key, Recent] = {}
         findings: list[Finding] = []
         for key, seen in seen_by_key.items():
-            state = grown(states[key], self._grid, seen, rule.threshold if rule.field else 0)
-            touched = {self._grid.slot(context.event.time) // GRID for context, _ in seen}
+            state, touched = grown(states[key], self._grid, seen, rule.threshold if rule.field else 0)
             buckets = touched | {bucket - 1 for bucket in touched}  # a window reaches from one bucket into the next
             findings += (self._finding(key, item, final=False) for item in self._full(state, buckets))
             stepped[key] = state

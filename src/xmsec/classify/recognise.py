@@ -156,12 +156,16 @@ class Recognisers:
 
     def _weigh(self, hit: Hit, text: str, place: Place) -> Hit:
         """Add what a context word is worth; it stands close to the value on its line, or in the field's name."""
-        words = self._words[hit.which]
         near = False
-        if words is not None:
-            before = text[max(0, hit.start - BEFORE) : hit.start].rpartition("\n")[2].rpartition(MASK)[2]
-            after = text[hit.end : hit.end + AFTER].partition("\n")[0].partition(MASK)[0]
-            near = bool(words.search(before) or words.search(after) or words.search(place.name))
+        words = self._words[hit.which]
+        if words:
+            before = text[max(0, hit.start - BEFORE) : hit.start]
+            after = text[hit.end : hit.end + AFTER]
+            if "\n" in before or MASK in before:
+                before = before.rpartition("\n")[2].rpartition(MASK)[2]
+            if "\n" in after or MASK in after:
+                after = after.partition("\n")[0].partition(MASK)[0]
+            near = _stands(words, f"{before}\n{after}\n{place.name}".lower())
         score = min(1.0, hit.score + BOOST) if near else hit.score
         return Hit(hit.start, hit.end, hit.which, score, near, hit.start, hit.end)
 
@@ -229,14 +233,22 @@ def _canonical(recogniser: Recogniser) -> Callable[[str], str]:
     return CANONICAL[name]
 
 
-def _words(recogniser: Recogniser, language: Language | None) -> re.Pattern[str] | None:
-    """Compile context words: Chinese ones match anywhere, others as whole words (`ip` does not stand in `zip`)."""
+_Words = tuple[tuple[str, re.Pattern[str] | None], ...]
+
+
+def _words(recogniser: Recogniser, language: Language | None) -> _Words:
+    """Return context words: Chinese ones stand anywhere, others as whole words (there is no `ip` in `zip`)."""
     spoken = [one for one in recogniser.supported_languages if language is None or one.language == language]
-    words = sorted({word.lower() for one in spoken for word in one.context}, key=lambda word: (-len(word), word))
-    if not words:
-        return None
-    parts = (rf"(?<![a-z]){re.escape(word)}(?![a-z])" if word.isascii() else re.escape(word) for word in words)
-    return re.compile("|".join(parts), re.IGNORECASE)
+    words = sorted({word.lower() for one in spoken for word in one.context})
+    return tuple((word, re.compile(rf"(?<![a-z]){re.escape(word)}(?![a-z])") if word.isascii() else None) for word in words)
+
+
+def _stands(words: _Words, window: str) -> bool:
+    """Whether one of the words stands in a window in lower case; looking for plain text first is ten times as fast."""
+    for word, whole in words:
+        if word in window and (whole is None or whole.search(window)):
+            return True
+    return False
 
 
 def _prefilter(content: Sequence[Recogniser], cache: Path | None) -> Prefilter:

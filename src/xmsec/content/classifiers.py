@@ -198,6 +198,8 @@ _PARTS = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?:[*+]|\{\d+,\})\+|(?P<open>[*+]|\{\d+,\})|\{\d*,?(?P<high>\d+)\}\+?", re.DOTALL
 )
 _KEEP_OUT = re.compile(r"(?<!\\)((?:\\\\)*)\\K")
+_BEHIND = re.compile(r"^\(\?<!\[(?!\^)((?:\\.|[^\]\\])+)\]\)")
+_AHEAD = re.compile(r"\(\?!\[(?!\^)((?:\\.|[^\]\\])+)\](?:\|[^()]*)?\)$")
 _ANCHORS = re.compile(r"(?<!\\)(?:\\\\)*\\[AZz]")
 
 
@@ -238,12 +240,29 @@ def pattern_problem(pattern: str) -> tuple[str, str] | None:
 
 
 def scannable(pattern: str) -> str:
-    r"""Return what the set engine is given: the same pattern without `\K` (keep out), which it does not know.
+    r"""Return what the set engine is given: it matches wherever this pattern does, and as seldom elsewhere as can be had.
 
-    >>> scannable(r"bearer \K\w{9}")
-    'bearer \\w{9}'
+    The engine knows no `\K` and drops lookarounds, so a border of a value (`(?<![0-9])…(?![0-9])`) is written as a character
+    that is taken in; texts stand between line feeds. The two letters beside a class fold to ASCII in Unicode, and there only.
+
+    >>> scannable(r"(?<![0-9])\d{9}(?![0-9]|\.5)")
+    '(?:^|[^0-9]|[\\x{17f}\\x{212a}])\\d{9}(?:$|[^0-9]|[\\x{17f}\\x{212a}])'
     """
-    return _KEEP_OUT.sub(r"\1", pattern)
+    pattern = _KEEP_OUT.sub(r"\1", pattern)
+    if _alternates(pattern):
+        return pattern
+    pattern = _BEHIND.sub(r"(?:^|[^\1]|[\\x{17f}\\x{212a}])", pattern)
+    return _AHEAD.sub(r"(?:$|[^\1]|[\\x{17f}\\x{212a}])", pattern)
+
+
+def _alternates(pattern: str) -> bool:
+    """Whether a pattern is a choice at its top level."""
+    depth = 0
+    for part in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]", pattern, re.DOTALL):
+        depth += {"(": 1, ")": -1}.get(part[0], 0)
+        if part[0] == "|" and depth == 0:
+            return True
+    return False
 
 
 def engine_problems(recognisers: Sequence[Recogniser]) -> list[str]:

@@ -87,7 +87,8 @@ class Recognisers:
 
     def canonical(self, hit: Hit, text: str) -> str:
         """Return the canonical form of what was hit in a text."""
-        return self._canonical[hit.which](normal(text[hit.start : hit.end]))
+        value = text[hit.start : hit.end]
+        return self._canonical[hit.which](value if value.isascii() else normal(value))
 
     def candidates(self, texts: Sequence[str]) -> Iterable[tuple[int, int]]:
         """Return which pattern can hit in which text; texts must be normal."""
@@ -245,10 +246,7 @@ def _words(recogniser: Recogniser, language: Language | None) -> _Words:
 
 def _stands(words: _Words, window: str) -> bool:
     """Whether one of the words stands in a window in lower case; looking for plain text first is ten times as fast."""
-    for word, whole in words:
-        if word in window and (whole is None or whole.search(window)):
-            return True
-    return False
+    return any(word in window and (whole is None or whole.search(window) is not None) for word, whole in words)
 
 
 def _prefilter(content: Sequence[Recogniser], cache: Path | None) -> Prefilter:

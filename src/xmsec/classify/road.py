@@ -46,7 +46,8 @@ class _Field(msgspec.Struct, frozen=True):
 class _Plan(msgspec.Struct, frozen=True):
     """What is done with a document of these field names. renamed: old name → name with tokens."""
 
-    fields: tuple[_Field, ...]
+    system: str
+    fields: tuple[tuple[str, set[str], _Field], ...]
     renamed: dict[str, str]
     tokens: tuple[Span, ...]
 
@@ -139,11 +140,11 @@ class _Leg:
 
     def _gather(self, index: int, parsed: Parsed, plan: _Plan, work: _Work) -> None:
         fields, add = parsed.fields, work.add
-        for field in plan.fields:
-            value = fields[field.name]
+        for name, clean, field in plan.fields:
+            value = fields[name]
             kind = type(value)
             if kind is str:
-                if value not in field.clean:
+                if value not in clean:
                     add(index, field, WHOLE, value)
             elif kind is int or kind is float:
                 if field.kind is None and not -SMALLEST_NUMBER < value < SMALLEST_NUMBER:
@@ -201,7 +202,10 @@ class _Leg:
                     new += "_"
                 renamed[name] = new
                 tokens += (msgspec.structs.replace(span, kept={}) for span in spans)  # a plan outlives its event's time
-        return _Plan(tuple(self._field(stream, name) for name in names), renamed, tuple(tokens))
+        fields = (self._field(stream, name) for name in names)
+        return _Plan(
+            stream.partition(".")[0], tuple((field.name, field.clean, field) for field in fields), renamed, tuple(tokens)
+        )
 
     def _rename(self, name: str, time: datetime) -> tuple[str, list[Span]]:
         """Replace values in a field's name: in the whole of it (an address has dots of its own), then between its dots."""
@@ -235,19 +239,18 @@ class _Leg:
             datasets = self._datasets(parsed, found.get(self._dataset.name))
             given = self._given_id(parsed, found.get(self._given.name))
             fields, spans, flags = self._tokened(parsed, plan, found)
-        stream = position.stream
         event = Event(
-            id=event_id(position, given),
-            time=parsed.time,
-            received=parsed.received,
-            position=position,
-            system=stream.partition(".")[0],
-            stream=stream,
-            fields=fields,
-            datasets=datasets,
-            stage=parsed.stage,
-            flags=flags,
-            given_id=given,
+            event_id(position, given),
+            parsed.time,
+            parsed.received,
+            position,
+            plan.system,
+            position.stream,
+            fields,
+            datasets,
+            parsed.stage,
+            flags,
+            given,
         )
         return event, spans
 
@@ -264,23 +267,24 @@ class _Leg:
         self, parsed: Parsed, plan: _Plan, found: dict[str, _Parts]
     ) -> tuple[Fields, tuple[Span, ...], tuple[str, ...]]:
         """Return the fields with tokens in the place of values, their spans, and the flags with what was replaced whole."""
-        fields: Fields = {}
+        renamed = plan.renamed
+        fields: Fields = (
+            {renamed.get(old, old): value for old, value in parsed.fields.items()} if renamed else parsed.fields.copy()
+        )
         spans: list[Span] = []
-        flags = list(parsed.flags)
-        for old, value in parsed.fields.items():
-            name = plan.renamed.get(old, old) if plan.renamed else old
+        flags = parsed.flags
+        for old, _, _ in plan.fields:
             parts = found.get(old)
-            if parts is None:
-                fields[name] = value
-                continue
-            fields[name], more = self._value(name, value, parts, parsed.time)
-            spans += more
-            if any(hits is None for _, hits in parts.values()):
-                flags.append(f"untokenised:{name}")
+            if parts is not None:
+                name = renamed.get(old, old)
+                fields[name], more = self._value(name, fields[name], parts, parsed.time)
+                spans += more
+                if any(hits is None for _, hits in parts.values()):
+                    flags = (*flags, f"untokenised:{name}")
         if plan.tokens:
             fields[RENAMED], more = _listed(plan.tokens)
             spans += more
-        return fields, tuple(spans), tuple(flags)
+        return fields, tuple(spans), flags
 
     def _value(self, name: str, value: Any, parts: _Parts, time: datetime) -> tuple[Any, list[Span]]:
         if WHOLE in parts:
@@ -306,7 +310,7 @@ class _Leg:
             recogniser = self._recognisers.content[hit.which]
             canonical = self._recognisers.canonical(hit, text)
             token = self._token(recogniser.canonical_type, canonical)
-            kept = _kept(recogniser, canonical, time)
+            kept = _kept(recogniser, canonical, time) if recogniser.xmsec.kept else {}
             pieces += (text[at : hit.left], token)
             start = length + hit.left - at
             at, length = hit.right, start + len(token)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from hmac import digest
+from hmac import digest, new
 
 TOKEN = re.compile(r"⟨[A-Z][A-Z0-9_]*:[0-9a-f]{16}⟩")
 UNTOKENISED = "⟨UNTOKENISED⟩"  # stands for a field that was replaced whole
@@ -37,11 +37,14 @@ def token(key: bytes, canonical_type: str, canonical: str) -> str:
 
 
 def tokener(key: bytes) -> Callable[[str, str], str]:
-    """Return `token` under one key, remembering a bounded number of values."""
+    """Return `token` under one key, remembering a bounded number of values; a new one costs half of what `token` does."""
+    keyed = new(key, digestmod=sha256)
 
     @lru_cache(maxsize=CACHED_VALUES)
     def cached(canonical_type: str, canonical: str) -> str:
-        return token(key, canonical_type, canonical)
+        started = keyed.copy()
+        started.update(f"{canonical_type}\0{canonical}".encode("utf-8", "surrogatepass"))
+        return f"⟨{canonical_type}:{started.hexdigest()[:16]}⟩"
 
     return cached
 

@@ -13,7 +13,9 @@ def national(text: str) -> str:
     >>> national("+86 138-0013-8000"), national("0086 13800138000")
     ('13800138000', '13800138000')
     """
-    number = bare(text).strip("()").replace(")", "").replace("(", "")
+    if len(text) == 11:
+        return text
+    number = bare(text).replace("(", "").replace(")", "")
     for code in COUNTRY_CODES:
         if number.startswith(code) and len(number) == len(code) + 11:
             return number[len(code) :]

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from hypothesis import strategies as st
 from tests.learned import anomaly
+from tests.matches import correlation, matching, sigma
 from tests.strategies import contexts
 
 from xmsec.content.load import parse
@@ -55,12 +56,14 @@ ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True)
 class Trial:
-    """A detector, and events that give it something to say. hears_rejected: only coverage reads rejected records."""
+    """A detector, and events that give it something to say. hears_rejected: only coverage reads rejected records;
+    many: one detector for many files, each with a version of its own."""
 
     name: str
     make: Callable[[], Detector[Any]]
     contexts: st.SearchStrategy[list[Context]]
     hears_rejected: bool = False
+    many: bool = False
 
 
 def every_detector() -> list[Trial]:
@@ -72,6 +75,9 @@ def every_detector() -> list[Trial]:
         Trial("contract: all of them", lambda: contract(*get_args(Breach)), used()),
         Trial("anomaly", lambda: anomaly("user-hour"), busy()),
         Trial("coverage", coverage, contexts(SOME_FIELDS, flags=FLAGS), hears_rejected=True),
+        Trial("sigma", sigma, matching(), many=True),
+        Trial("correlation: event_count", lambda: correlation(None), matching()),
+        Trial("correlation: value_count", lambda: correlation("url.path"), matching()),
     ]
 
 

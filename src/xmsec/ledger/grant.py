@@ -92,7 +92,7 @@ def matches(pattern: str, dataset: str) -> bool:
 
 def covers(grant: Grant, dataset: str) -> bool:
     """Whether a grant speaks of this dataset, whenever it is valid."""
-    return any(matches(pattern, dataset) for pattern in grant.datasets)
+    return dataset in grant.datasets or any(matches(pattern, dataset) for pattern in grant.datasets)
 
 
 def valid(grant: Grant, time: datetime) -> bool:

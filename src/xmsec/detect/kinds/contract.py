@@ -29,7 +29,6 @@ import msgspec
 from xmsec.content.detectors import DetectorFile
 from xmsec.content.load import convert
 from xmsec.detect.about import about_of
-from xmsec.detect.entity import keys_of
 from xmsec.detect.fold import About, Fold, finding, fold
 from xmsec.detect.whose import Keys, entity_keys
 from xmsec.ledger.grant import covers, valid
@@ -77,7 +76,8 @@ class Contract:
         self.id, self.version = about.id, about.version
         self.fields = frozenset(("user.id", "user.name", *((FIELDS,) if "fields" in terms.breaches else ())))
         self._about, self._terms, self._entity, self._zone = about, terms, entity, zone
-        self._rank = LEVELS.index(terms.protected_from)
+        self._of_whole = "fields" not in terms.breaches  # a valid grant on each dataset settles it
+        self._grave = frozenset(LEVELS[LEVELS.index(terms.protected_from) :])
 
     def initial(self) -> Sequence[Key]:
         """Return no key: a contract waits for use."""
@@ -88,7 +88,8 @@ class Contract:
         rule = self._terms.rule
         if not context.labels or (rule is not None and rule not in context.matches) or "rejected" in context.event.flags:
             return ()
-        return self._entity(context) if keys_of("user", context) else ()
+        fields = context.event.fields
+        return self._entity(context) if fields.get("user.id") or fields.get("user.name") else ()
 
     def start(self) -> Breaches:
         """Return no breach."""
@@ -136,8 +137,8 @@ class Contract:
 
     def _judge(self, context: Context) -> list[Reason]:
         """Return why an event is a breach; nothing when it is none."""
-        protected = {label.dataset for label in context.labels if LEVELS.index(label.grade) >= self._rank}
-        if not protected:
+        protected = {label.dataset for label in context.labels if label.grade in self._grave}
+        if not protected or (self._of_whole and _granted(context, protected)):
             return []
         datasets = sorted(protected)
         return [reason for breach in self._terms.breaches for reason in _REASONS[breach](context, datasets)]
@@ -156,6 +157,18 @@ class Contract:
             explanation=_explain(_least(reasons)),
             single=context.event.id,
         )
+
+
+def _granted(context: Context, datasets: Iterable[str]) -> bool:
+    """Whether each dataset has a valid grant: what nearly every event says, so it is asked first."""
+    time = context.event.time
+    for dataset in datasets:
+        for grant in context.grants:
+            if covers(grant, dataset) and valid(grant, time):
+                break
+        else:
+            return False
+    return True
 
 
 def _none(context: Context, datasets: Sequence[str]) -> Iterator[Reason]:

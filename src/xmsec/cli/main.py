@@ -16,6 +16,7 @@ from xmsec.cli import (
     parse,
     playbook,
     replay,
+    run,
     scan,
     simulate,
 )
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("scan", epilog=scan.EXAMPLE)(scan.scan)
+app.command("run", epilog=run.EXAMPLE)(run.run)
 app.command("parse", epilog=parse.EXAMPLE)(parse.parse)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(dead.app, name="dead")

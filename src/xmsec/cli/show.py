@@ -18,7 +18,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
             one["severity"],
             str(one["risk"]),
             one["title"],
-            one["entity"]["id"],
+            _name(one["entity"]["id"]),
             str(one["count"]),
             _minute(one["first_seen"]),
             _minute(one["time"]),
@@ -56,7 +56,7 @@ def gravest(findings: Sequence[Mapping[str, Any]]) -> None:
     for number, one in enumerate(worst, 1):
         write(f"{number}. [{one['severity']}] {one['title']}")
         span = f"{_minute(one['first_seen'])} – {_minute(one['time'])}"
-        write(f"   {one['entity']['type']} {one['entity']['id']} · {one['count']} × · {span}")
+        write(f"   {one['entity']['type']} {_name(one['entity']['id'])} · {one['count']} × · {span}")
         for reason in one["explanation"][:2]:
             usual = f" (usual: {reason['usual']})" if reason["usual"] else ""
             write(f"   {reason['what']}: {reason['value']}{usual}")
@@ -67,7 +67,9 @@ def gravest(findings: Sequence[Mapping[str, Any]]) -> None:
 def incident_page(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> None:
     """Print one incident with all that explains it."""
     write(f"{row['id']}  {row['severity']}, risk {row['risk']}, {row['state']}, {row['status']}")
-    write(f"{row['entity']['type']} {row['entity']['id']} · opened {_minute(row['opened'])} · {', '.join(row['systems'])}")
+    write(
+        f"{row['entity']['type']} {_name(row['entity']['id'])} · opened {_minute(row['opened'])} · {', '.join(row['systems'])}"
+    )
     for one in findings:
         write(f"\n[{one['severity']}] {one['title']}  ({one['detector']} {one['version']}, {one['kind']}, {one['state']})")
         write(f"  {one['count']} events, {_minute(one['first_seen'])} – {_minute(one['time'])}, grade {one['grade'] or 'none'}")
@@ -80,6 +82,11 @@ def incident_page(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]])
     if row["related"]:
         write("\nrelated: " + ", ".join(one[:12] for one in row["related"]))
     sys.stdout.flush()
+
+
+def _name(entity: str) -> str:
+    """Write an entity's composite value with a slash between its parts."""
+    return entity.replace("\x1f", " / ")
 
 
 def _minute(time: str) -> str:

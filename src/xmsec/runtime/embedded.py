@@ -54,10 +54,11 @@ class Embedded:
         touched, since = 0, self._monotonic()
         for batch in batches:
             outcome = carry(batch, states)
-            states.absorb(outcome.states, outcome.clocks)
-            waiting.append(outcome)
-            touched += len(outcome.states)
-            if self._monotonic() - since >= COMMIT_S or touched >= COMMIT_STATES:
+            if outcome.clocks or outcome.states:
+                states.absorb(outcome.states, outcome.clocks)
+                waiting.append(outcome)
+                touched += len(outcome.states)
+            if waiting and (self._monotonic() - since >= COMMIT_S or touched >= COMMIT_STATES):
                 yield self._write(waiting)
                 waiting, touched, since = [], 0, self._monotonic()
         if waiting:

@@ -32,7 +32,7 @@ def run(
     from xmsec.cli.home import monotonic, now, opened
     from xmsec.cli.output import remark
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.embedded import Embedded
+    from xmsec.runtime.embedded import Embedded, Witness
     from xmsec.runtime.service import Service
     from xmsec.runtime.summary import Tally
     from xmsec.sources.tail import Tail
@@ -47,7 +47,7 @@ def run(
             )
         tails = [Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id)) for one in streams]
         recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
-        witnesses = [Tally(here.store.meta()), recording]
+        witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
         with Service(here.settings.home / "store.sqlite", here.settings.host, port) as service:
             remark(f"ready {service.url}")

@@ -37,6 +37,10 @@ def enrich(taken: Taken, road: Road, states: States) -> Seen:
         if late:
             counts["late", event.stream, ""] += 1
         timed.append((event if time is event.time else msgspec.structs.replace(event, time=time), spans, late))
+    for source, at in taken.blank.items():
+        if source not in moved:
+            moved[source] = _Hand(states.clocks.get(source, Clock()), road.lateness(source[0]))
+        moved[source].pass_by(at)
     matches = iter(road.matcher.match([item[0] for item in timed if not isinstance(item, Tick)]))
     passed = [item if isinstance(item, Tick) else _context(*item, next(matches), road) for item in timed]
     clocks = {source: hand.clock() for source, hand in moved.items()}
@@ -94,6 +98,10 @@ class _Hand:
         moves = "rejected" not in event.flags and "far_future" not in event.flags
         times = [time for time in (self._maximum, event.time if moves else None) if time is not None]
         self._ids[event.given_id] = max(times, default=event_time.EPOCH)
+
+    def pass_by(self, at: tuple[int, int]) -> None:
+        """Move over a record that is no event."""
+        self._last = max(self._last, at)
 
     def tick(self, tick: Tick) -> None:
         """Let the source speak: it opens, falls idle (time passes by what was received) or ends."""

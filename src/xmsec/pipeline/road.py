@@ -50,12 +50,16 @@ class Road(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What `tokenise` gave: events and ticks, each partition in its own order."""
+    """What `tokenise` gave: events and ticks, each partition in its own order.
+
+    blank: the last (offset, part) of each source's blank lines, which are no events and yet were read.
+    """
 
     passed: Sequence[Tokened | Tick]
     rejected: Sequence[Rejected]
     counts: Counter[tuple[str, str, str]]
     proposals: Counter[tuple[str, str, str]]
+    blank: Mapping[Source, tuple[int, int]] = {}
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from xmsec.model.ids import event_id
-from xmsec.model.types import Event, Parsed, Raw, Rejected, Tick
+from xmsec.model.types import Event, Parsed, Raw, Rejected, Source, Tick
 from xmsec.pipeline.attempt import attempt
 from xmsec.pipeline.road import Road, Taken, Tokened
 
@@ -23,6 +23,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
     done: dict[int, Tokened | None] = {}  # by place in the order; None: a blank line
     places: list[int] = []
     rejected: list[Rejected] = []
+    blank: dict[Source, tuple[int, int]] = {}
     for place, raw in enumerate(order):
         if isinstance(raw, Tick):
             continue
@@ -32,6 +33,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
             done[place] = (_rejected_event(raw, road, "parse", reason), ())
         elif document is None:
             counts["blank", raw.position.stream, ""] += 1
+            blank[raw.position.source] = (raw.position.offset, raw.position.part)
             done[place] = None
         else:
             parsed.append(document)
@@ -44,7 +46,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
     passed = [item if isinstance(item, Tick) else done[place] for place, item in enumerate(order)]
     kept = [item for item in passed if item is not None]
     _tally(kept, counts)
-    return Taken(kept, rejected, counts, _proposals(kept))
+    return Taken(kept, rejected, counts, _proposals(kept), blank)
 
 
 def _classify(parsed: Sequence[Parsed], road: Road) -> Iterable[tuple[Tokened | None, str]]:

@@ -69,7 +69,7 @@ def finding_row(finding: Finding, incident: str | None = None, status: str = UNT
         "entity": {"type": finding.entity.type, "id": finding.entity.id},
         "window": {"start": rfc3339(finding.window.start), "end": rfc3339(finding.window.end)},
         "evidence": [event_row(event) for event in finding.evidence],
-        "explanation": msgspec.to_builtins(finding.explanation),
+        "explanation": [msgspec.to_builtins(one) for one in finding.explanation],
     }
     for name in ("labels", "events", "controls", "playbooks"):
         plain[name] = list(row[name])

@@ -1,0 +1,169 @@
+"""The Reader over Elasticsearch: findings and incidents in pages and counts, as the embedded store gives them.
+
+Times sort by the millisecond, and then by id. `incident` and `related` are looked up for the rows of a page; to filter by them,
+ask for the incident and then for its findings by id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from xmsec.model.clock import EPOCH, rfc3339
+from xmsec.model.errors import ConfigError, InputError, ServiceError
+from xmsec.model.ports import Page, Query
+from xmsec.store.elastic import PREFIX
+from xmsec.store.rows import UNTOUCHED
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+BUCKETS = 1_000  # combinations a request; the rest is fetched after them
+JOINED = 1_000  # incidents that the rows of one page may belong to, or be related to
+
+_ENTITY = ("entity.type", "entity.id")
+_TIMES = frozenset(("time", "first_seen", "opened", "window.start", "window.end"))
+_SORTED: Mapping[str, tuple[str, ...]] = {
+    "findings": (
+        *("id", "time", "first_seen", "detector", "kind", "severity", "risk", "system", "stream", "state"),
+        *("window.start", "window.end", "count", *_ENTITY),
+    ),
+    "incidents": ("id", "time", "opened", "severity", "risk", "state", *_ENTITY),
+}
+_FILTERED: Mapping[str, tuple[str, ...]] = {"findings": (), "incidents": ("status", "assignee")}  # what few records have
+_ABSENT = {"status": UNTOUCHED, "assignee": ""}
+
+
+class ElasticReader:
+    """Answers from the aliases that `elastic.ensure` makes. Raises ServiceError when Elasticsearch does not answer."""
+
+    def __init__(self, client: Elasticsearch, prefix: str = PREFIX) -> None:
+        self._client, self._prefix = client, prefix
+
+    def page(self, query: Query, after: str | None = None) -> Page:
+        """Return one page in a total order. Raises ConfigError for an unknown column, InputError for a foreign cursor."""
+        name = query.order.removeprefix("-")
+        way = "desc" if query.order.startswith("-") else "asc"
+        field = "severity_rank" if name == "severity" else _field(query, name, _SORTED[self._table(query)])
+        found = self._search(
+            query,
+            query=_filter(query),
+            sort=[{field: way}, {"id": way}],
+            size=query.limit + 1,
+            search_after=None if after is None else _cursor(after),
+        )
+        hits = found["hits"]["hits"]
+        rows = [hit["_source"] for hit in hits[: query.limit]]
+        following = None
+        if len(hits) > query.limit:
+            following = base64.urlsafe_b64encode(msgspec.json.encode(hits[query.limit - 1]["sort"])).decode()
+        return Page(self._findings(rows) if query.table == "findings" else self._incidents(rows), following)
+
+    def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        """Return how many rows there are for each combination of the named columns; none named: of all, under ()."""
+        known = (*_SORTED[self._table(query)], *_FILTERED[query.table])
+        if not by:
+            total = self._search(query, query=_filter(query), size=0, track_total_hits=True)["hits"]["total"]["value"]
+            return {(): total}
+        columns = [{name: {"terms": {"field": _field(query, name, known), "missing_bucket": True}}} for name in by]
+        counts: dict[tuple[str, ...], int] = {}
+        after: Mapping[str, Any] | None = None
+        while True:
+            composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
+            if after is not None:
+                composite["after"] = after
+            found = self._search(query, query=_filter(query), size=0, aggs={"by": {"composite": composite}})
+            for bucket in found["aggregations"]["by"]["buckets"]:
+                counts[tuple(_written(name, bucket["key"][name]) for name in by)] = bucket["doc_count"]
+            after = found["aggregations"]["by"].get("after_key")
+            if after is None:
+                return dict(sorted(counts.items()))
+
+    def _findings(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        incidents: dict[str, Mapping[str, Any]] = {}
+        ids = [row["id"] for row in rows]
+        if ids:
+            found = self._search(Query("incidents"), query={"terms": {"findings": ids}}, size=JOINED)
+            for hit in found["hits"]["hits"]:
+                incidents.update(dict.fromkeys(hit["_source"]["findings"], hit["_source"]))
+        return [_finding(row, incidents.get(row["id"], {})) for row in rows]
+
+    def _incidents(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        entities = sorted({row["entity"]["id"] for row in rows})
+        found = self._search(
+            Query("incidents"),
+            query={"terms": {"entity.id": entities}},
+            size=JOINED,
+            sort=["opened", "id"],
+            source=["id", "entity"],
+        )
+        others = [hit["_source"] for hit in found["hits"]["hits"]]
+        return [_incident(row, others) for row in rows]
+
+    def _search(self, table: Query, **asked: Any) -> Any:
+        with _answering():
+            return self._client.search(index=f"{self._prefix}-{self._table(table)}", **asked).body
+
+    def _table(self, query: Query) -> str:
+        if query.table not in _SORTED:
+            raise ConfigError(f'no table "{query.table}" in this store', remedy=f"one of {', '.join(_SORTED)}")
+        return query.table
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        yield
+    except (ApiError, TransportError) as error:
+        raise ServiceError(f"Elasticsearch does not answer: {type(error).__name__}", remedy="see its log") from error
+
+
+def _field(query: Query, name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        raise ConfigError(f'no column "{name}"', where=query.table, remedy=f"one of {', '.join(known)}")
+    return "opened" if query.table == "incidents" and name == "time" else name
+
+
+def _filter(query: Query) -> dict[str, Any]:
+    terms: list[dict[str, Any]] = []
+    for name, values in query.where.items():
+        field = _field(query, name, (*_SORTED[query.table], *_FILTERED[query.table]))
+        held: dict[str, Any] = {"terms": {field: list(values)}}
+        if _ABSENT.get(name) in values:
+            held = {"bool": {"should": [held, {"bool": {"must_not": {"exists": {"field": field}}}}]}}
+        terms.append(held)
+    return {"bool": {"filter": terms}}
+
+
+def _written(name: str, value: Any) -> str:
+    if value is None:
+        return _ABSENT.get(name, "")
+    return rfc3339(EPOCH + timedelta(milliseconds=value)) if name in _TIMES else str(value)
+
+
+def _finding(row: dict[str, Any], incident: Mapping[str, Any]) -> dict[str, Any]:
+    row.pop("severity_rank", None)
+    status = row.get("status") or incident.get("status") or UNTOUCHED
+    return {**row, "incident": row.get("incident") or incident.get("id"), "status": status}
+
+
+def _incident(row: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    row.pop("severity_rank", None)
+    related = [other["id"] for other in others if other["entity"] == row["entity"] and other["id"] != row["id"]]
+    return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee")}
+
+
+def _cursor(text: str) -> list[int | str]:
+    try:
+        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[int | str, str])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
+    return [value, row_id]

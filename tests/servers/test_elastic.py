@@ -1,0 +1,141 @@
+"""Findings and incidents in a real Elasticsearch: as the embedded store has them, written any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from elasticsearch import Elasticsearch
+from tests.contract.every_store import CODECS, outcomes
+
+from xmsec.model.errors import ConfigError, InputError, ServiceError
+from xmsec.model.ports import Query
+from xmsec.model.types import Finding, Incident
+from xmsec.store import elastic
+from xmsec.store.elastic_read import ElasticReader
+from xmsec.store.read import SqliteReader
+from xmsec.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.servers
+
+MADE = outcomes(60)
+FINDINGS = list({finding.id: finding for outcome in MADE for finding in outcome.findings}.values())
+INCIDENTS = list({incident.id: incident for outcome in MADE for incident in outcome.incidents}.values())
+
+
+@pytest.fixture
+def client(es_url: str) -> Iterator[Elasticsearch]:
+    with Elasticsearch(es_url) as made:
+        yield made
+
+
+@pytest.fixture
+def reader(client: Elasticsearch, prefix: str) -> ElasticReader:
+    elastic.ensure(client, prefix=prefix)
+    return ElasticReader(client, prefix)
+
+
+def write(client: Elasticsearch, prefix: str, findings: list[Finding], incidents: list[Incident]) -> int:
+    return elastic.index(client, findings, incidents, prefix=prefix, refresh=True)
+
+
+def rows(reader: ElasticReader | SqliteReader, query: Query) -> list[dict[str, Any]]:
+    """All rows of a query, page by page, as they are written out."""
+    page = reader.page(query)
+    found = list(page.rows)
+    while page.next is not None:
+        page = reader.page(query, page.next)
+        found += page.rows
+    return [msgspec.to_builtins(row) for row in found]
+
+
+def test_an_empty_deployment_answers(reader: ElasticReader) -> None:
+    assert rows(reader, Query("findings")) == []
+    assert reader.count(Query("incidents"), ()) == {(): 0}
+
+
+def test_it_says_what_the_embedded_store_says(
+    client: Elasticsearch, prefix: str, reader: ElasticReader, tmp_path: Path
+) -> None:
+    write(client, prefix, FINDINGS, INCIDENTS)
+    with closing(SqliteStore(tmp_path / "s", CODECS)) as store:
+        store.commit(MADE)
+        embedded = SqliteReader(store.connection)
+        for query in (
+            Query("findings", limit=3),
+            Query("findings", {"severity": ("high",)}, order="severity", limit=4),
+            Query("findings", {"entity.id": ("user-1", "user-2")}, order="-count", limit=2),
+            Query("incidents", {"status": ("new",)}, order="-opened", limit=2),
+            Query("incidents", order="risk", limit=1),
+        ):
+            for ours, theirs in zip(rows(reader, query), rows(embedded, query), strict=True):
+                assert ours == theirs
+        for by in (("severity", "detector"), ("window.start",), ("entity.type", "entity.id", "state")):
+            assert reader.count(Query("findings"), by) == embedded.count(Query("findings"), by)
+        assert reader.count(Query("incidents"), ("status", "assignee")) == embedded.count(
+            Query("incidents"), ("status", "assignee")
+        )
+
+
+def test_writing_again_changes_nothing(client: Elasticsearch, prefix: str, reader: ElasticReader) -> None:
+    assert write(client, prefix, FINDINGS, INCIDENTS) == len(FINDINGS) + len(INCIDENTS)
+    elastic.ensure(client, prefix=prefix)
+    assert write(client, prefix, FINDINGS, INCIDENTS) == 0
+    assert reader.count(Query("findings"), ()) == {(): len(FINDINGS)}
+
+
+def test_what_people_set_stays_when_the_engine_writes_again(client: Elasticsearch, prefix: str, reader: ElasticReader) -> None:
+    (incident, *_) = INCIDENTS
+    write(client, prefix, FINDINGS, [incident])
+    client.update(index=f"{prefix}-incidents-0", id=incident.id, doc={"status": "closed", "assignee": "wang"}, refresh=True)
+    write(client, prefix, [], [msgspec.structs.replace(incident, risk=99)])
+    (row,) = rows(reader, Query("incidents", {"status": ("closed",)}))
+    assert (row["status"], row["assignee"], row["risk"]) == ("closed", "wang", 99)
+    of_incident = [row for row in rows(reader, Query("findings")) if row["incident"] == incident.id]
+    assert {row["status"] for row in of_incident} == {"closed"}
+
+
+def test_a_finding_lies_in_the_month_of_its_window(client: Elasticsearch, prefix: str, reader: ElasticReader) -> None:
+    (finding, *_) = FINDINGS
+    window = msgspec.structs.replace(finding.window, start=finding.window.start + timedelta(days=31))
+    write(client, prefix, [finding, msgspec.structs.replace(finding, id="f" * 32, window=window)], [])
+    indices = sorted(client.indices.get(index=f"{prefix}-findings").body)
+    assert indices == [f"{prefix}-findings-{name}" for name in ("0", "1970.01", "1970.02")]
+
+
+def test_another_key_is_refused_by_name(client: Elasticsearch, prefix: str) -> None:
+    elastic.ensure(client, "aaaa", prefix)
+    elastic.ensure(client, "aaaa", prefix)
+    with pytest.raises(ConfigError, match="check value aaaa, this key's is bbbb"):
+        elastic.ensure(client, "bbbb", prefix)
+
+
+def test_an_unknown_column_or_a_foreign_cursor_is_one_clear_error(reader: ElasticReader) -> None:
+    with pytest.raises(ConfigError, match="no column"):
+        reader.page(Query("findings", order="_script"))
+    with pytest.raises(ConfigError, match="no table"):
+        reader.page(Query("dead"))
+    with pytest.raises(InputError, match="bad-cursor"):
+        reader.page(Query("findings"), "bm9uZQ==")
+
+
+def test_a_server_that_is_not_there_is_a_service_error(prefix: str) -> None:
+    with Elasticsearch("http://127.0.0.1:9", max_retries=0) as client:
+        with pytest.raises(ServiceError, match="does not take findings"):
+            elastic.index(client, FINDINGS, prefix=prefix)
+        with pytest.raises(ServiceError, match="does not answer"):
+            ElasticReader(client, prefix).page(Query("findings"))
+
+
+def test_a_refused_document_is_said_by_kind_without_content() -> None:
+    refused = {
+        "update": {"_index": "i", "_id": "x", "status": 400, "error": {"type": "mapper_parsing_exception", "reason": "7"}}
+    }
+    with pytest.raises(ServiceError, match="refused 1 documents: 400 mapper_parsing_exception; i") as caught:
+        elastic.count_changed({"items": [refused]})
+    assert not caught.value.retry

@@ -184,7 +184,9 @@ def _texts(field: str | None, terms: Sequence[Text]) -> Holds:
                 inside.add(middle)
             case _:
                 others.append(_wildcards(parts))
-    return partial(_text, field, frozenset(equal), tuple(sorted(starts)), tuple(sorted(ends)), (tuple(sorted(inside)), others))
+    return _text(
+        field, frozenset(equal), tuple(sorted(starts)), tuple(sorted(ends)), [*map(_inside_of, sorted(inside)), *others]
+    )
 
 
 def _text(
@@ -192,19 +194,22 @@ def _text(
     equal: frozenset[str],
     starts: tuple[str, ...],
     ends: tuple[str, ...],
-    rest: tuple[tuple[str, ...], Sequence[Callable[[str], Any]]],
-    view: View,
-) -> bool:
-    for text in view.folded(field):
-        if text in equal or text.startswith(starts) or text.endswith(ends):
-            return True
-        for middle in rest[0]:
-            if middle in text:
+    others: Sequence[Callable[[str], Any]],
+) -> Holds:
+    def test(view: View) -> bool:
+        for text in view.folded(field):
+            if text in equal or text.startswith(starts) or text.endswith(ends):
                 return True
-        for other in rest[1]:
-            if other(text):
-                return True
-    return False
+            for other in others:
+                if other(text):
+                    return True
+        return False
+
+    return test
+
+
+def _inside_of(part: str) -> Callable[[str], bool]:
+    return lambda text: part in text
 
 
 def _wildcards(parts: Sequence[str | int]) -> Callable[[str], Any]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from xmsec.model.errors import ConfigError
+from xmsec.model.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from xmsec.content.streams import Stream
-    from xmsec.sources.file import FileSource
+    from xmsec.sources.file import Content, FileSource
 
+BOM = b"\xef\xbb\xbf"  # of a text that was saved on Windows; no part of its first line
 HEAD_LINES = 50  # enough to tell a format by; what does not fit later is a dead letter
+HEAD_BYTES = 64 << 10
+_BLANK = b"\xef\xbb\xbf\0 \t\r\n"
 
 
 def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str | None) -> Sequence[FileSource]:
@@ -26,11 +29,39 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str 
         raise ConfigError(f'no stream "{stream}"', where="--stream", remedy=f"one of {', '.join(sorted(streams))}")
     by_stream: dict[str, list[str]] = {}
     stdin = None
-    for path in paths:
+    for path in dict.fromkeys(paths):
         if path == STDIN:
+            if sys.stdin is None:
+                raise ConfigError("standard input is closed", where=STDIN, remedy="pipe something in, or name a file")
             stdin = Rewound(sys.stdin.buffer)
         by_stream.setdefault(stream or _guess(path, stdin, streams), []).append(path)
     return [FileSource(name, of, now, stdin) for name, of in sorted(by_stream.items())]
+
+
+def lines_of(path: str) -> Iterator[bytes]:
+    """Return the lines of a file, also .gz and .zst, or of standard input (`-`). Raises ConfigError at once, InputError later."""
+    from xmsec.sources.file import Content
+    from xmsec.sources.unpack import STDIN
+
+    return _lines(Content(path, sys.stdin.buffer if path == STDIN else None))
+
+
+def _lines(content: Content) -> Iterator[bytes]:
+    from xmsec.model.errors import InputError
+    from xmsec.sources.lines import Lines
+    from xmsec.sources.unpack import CHUNK_BYTES
+
+    lines = Lines()
+    first = True
+    try:
+        for chunk in content.chunks(0, CHUNK_BYTES):
+            for _, line, _ in lines.feed(chunk.removeprefix(BOM) if first else chunk):
+                yield line
+            first = False
+    except InputError as error:
+        yield from (line for _, line, _ in lines.end())
+        raise InputError(error.what, where=content.path, remedy=error.remedy or "what stands before was read") from error
+    yield from (line for _, line, _ in lines.end())
 
 
 class Rewound:
@@ -55,8 +86,29 @@ class Rewound:
 
 
 def _guess(path: str, stdin: Rewound | None, streams: Mapping[str, Stream]) -> str:
+    """Guess whose records a file holds; one without a line yet is nobody's, and its blank lines count for any stream."""
     from xmsec.parse.guess import guess
-    from xmsec.sources.file import Content
 
-    head = stdin.head(64 << 10) if stdin is not None and path == "-" else Content(path).head
+    head = stdin.head(HEAD_BYTES) if stdin is not None and path == "-" else _beginning(path)
+    if not head.strip(_BLANK):
+        return min(streams, key=lambda name: (not name.startswith("generic."), name), default="generic")
     return guess(list(islice(head.split(b"\n"), HEAD_LINES)), streams)
+
+
+def _beginning(path: str) -> bytes:
+    """Return the first bytes that are not blank: a log that was emptied while it was written begins with megabytes of NULs."""
+    from xmsec.sources.file import Content
+    from xmsec.sources.unpack import CHUNK_BYTES
+
+    content = Content(path)
+    if content.head.strip(_BLANK) or len(content.head) < HEAD_BYTES:
+        return content.head
+    found = b""
+    try:
+        for chunk in content.chunks(0, CHUNK_BYTES):
+            found = found + chunk if found else chunk.lstrip(_BLANK)
+            if len(found) >= HEAD_BYTES:
+                break
+    except InputError:
+        pass  # said when the file is read
+    return found

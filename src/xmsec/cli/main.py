@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from typing import Any
 
 import typer
 
 from xmsec.cli import (
+    classify,
     dead,
     demo,
+    detectors,
     incidents,
     key,
     ledger,
@@ -19,8 +23,9 @@ from xmsec.cli import (
     run,
     scan,
     simulate,
+    worker,
 )
-from xmsec.model.errors import EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
+from xmsec.model.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
 
 app = typer.Typer(
     name="xmsec",
@@ -36,8 +41,13 @@ app.command("scan", epilog=scan.EXAMPLE)(scan.scan)
 app.command("run", epilog=run.EXAMPLE)(run.run)
 app.command("parse", epilog=parse.EXAMPLE)(parse.parse)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.command("worker", epilog=worker.WORKER_EXAMPLE)(worker.worker)
+app.add_typer(worker.topics, name="topics")
+app.add_typer(worker.index, name="index")
 app.add_typer(dead.app, name="dead")
+app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(detectors.app, name="detectors")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(playbook.app, name="playbook")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
@@ -59,18 +69,42 @@ def main() -> None:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = app(arguments, prog_name="xmsec", standalone_mode=False)
-    except XmsecError as error:
-        if debug:
-            raise
-        return _say(str(error), error.exit_code)
-    except ClickError as error:
-        return _misused(error)
+        sys.stdout.flush()  # here, and not when the interpreter ends, because the reader of a pipe may have left
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted; state is saved; the same command continues", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe left: nobody is there to be told
+        _close_output()
         return 0
+    except Exception as error:  # noqa: BLE001 - the edge of every command: an error is one line, and --debug shows the rest
+        if debug:
+            traceback.print_exc()
+        return _failed(error)
     return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong, where, and what to do."""
+    if isinstance(error, XmsecError):
+        return _say(str(error), error.exit_code)
+    if isinstance(error, ClickError):
+        return _misused(error)
+    if isinstance(error, OSError):
+        _close_output()
+        where = error.filename or _place(error)
+        return _say(f"{error.strerror or type(error).__name__}; {where}; check path, permission and disk", EXIT_USAGE)
+    return _say(f"internal error ({type(error).__name__}); {_place(error)}; run it with --debug and report it", EXIT_INTERNAL)
+
+
+def _close_output() -> None:
+    """Drop what is left of the output: its reader left, or its disk is full, and the interpreter would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _place(error: Exception) -> str:
+    """Return where in our own code an error came up: module and line."""
+    places = [(frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    ours = [f"{name}:{line}" for name, line in places if name.startswith("xmsec.")]
+    return ours[-1] if ours else "outside our code"
 
 
 def _misused(error: Any) -> int:
@@ -81,5 +115,5 @@ def _misused(error: Any) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"xmsec: {text}\n")
+    sys.stderr.write(f"xmsec: {''.join(character if character.isprintable() else '?' for character in text)}\n")
     return code

@@ -118,7 +118,8 @@ class ScanRun:
     def _write_summary(self, summary: Mapping[str, Any]) -> None:
         if self._summary is not None:
             part = self._summary.with_name(f".{self._summary.name}.part")
-            part.write_text(json.dumps(summary, ensure_ascii=False) + "\n", "utf-8")
+            text = json.dumps(summary, ensure_ascii=False) + "\n"
+            part.write_bytes(text.encode("utf-8", "backslashreplace"))  # a path may be no UTF-8; JSON writes that just so
             os.replace(part, self._summary)
 
 

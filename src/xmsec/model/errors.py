@@ -14,6 +14,7 @@ EXIT_NO = 1
 EXIT_USAGE = 2
 EXIT_SERVICE = 3
 EXIT_INTERRUPTED = 4
+EXIT_INTERNAL = 70  # a fault of our own (sysexits EX_SOFTWARE)
 
 
 class XmsecError(Exception):

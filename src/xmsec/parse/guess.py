@@ -18,21 +18,26 @@ _RECEIVED = datetime(2100, 1, 1, tzinfo=UTC)  # only whether a line is read matt
 
 
 def guess(lines: Sequence[bytes], streams: Mapping[str, Stream], zone: tzinfo = UTC) -> str:
-    """Return the id of the stream that fits: one of `generic`, else the only other one that fits. Raises InputError."""
+    """Return the id of the stream that fits: one of `generic`, else the other one that makes most of the lines.
+
+    Raises InputError when none fits, or several equally well.
+    """
     sample = [line for line in lines[:LINES] if line.strip(b"\xef\xbb\xbf\0 \t\r\n")]
     if not sample:
         raise InputError("no line to guess a stream from", remedy="name it with --stream")
     generic = sorted((name for name in streams if name.startswith("generic.")), key=_rank)
-    shares = {name: _share(sample, stream_parser(streams[name], zone), name) for name in generic}
+    shares = {name: _share(sample, stream_parser(streams[name], zone), name)[0] for name in generic}
     best = max(generic, key=lambda name: shares[name], default=None)
     if best is not None and shares[best] >= ENOUGH:
         return best
     others = sorted(set(streams) - set(generic))
-    fitting = [name for name in others if _share(sample, stream_parser(streams[name], zone), name) >= ENOUGH]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise InputError("several streams fit these lines", where=", ".join(fitting), remedy="name one with --stream")
+    fitting = {name: _share(sample, stream_parser(streams[name], zone), name) for name in others}
+    fields = {name: count for name, (share, count) in fitting.items() if share >= ENOUGH}
+    most = [name for name, count in fields.items() if count == max(fields.values())]
+    if len(most) == 1:
+        return most[0]
+    if fields:
+        raise InputError("several streams fit these lines", where=", ".join(fields), remedy="name one with --stream")
     tried = ", ".join((*generic, *others)) or "none is loaded"
     raise InputError("no stream fits these lines", where=f"tried {tried}", remedy="name one with --stream")
 
@@ -42,11 +47,15 @@ def _rank(name: str) -> tuple[int, str]:
     return (_ORDER.index(what) if what in _ORDER else len(_ORDER), name)
 
 
-def _share(lines: Sequence[bytes], parse: Parse, name: str) -> float:
-    read = 0
+def _share(lines: Sequence[bytes], parse: Parse, name: str) -> tuple[float, int]:
+    """Return which share of the lines a stream reads, and how many fields it finds in them."""
+    read = fields = 0
     for offset, line in enumerate(lines):
         try:
-            read += parse(Raw(Position(name, "guess", offset), _RECEIVED, line)) is not None
+            parsed = parse(Raw(Position(name, "guess", offset), _RECEIVED, line))
         except InputError:
             continue
-    return read / len(lines)
+        if parsed is not None:
+            read += 1
+            fields += len(parsed.fields)
+    return read / len(lines), fields

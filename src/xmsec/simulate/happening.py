@@ -27,7 +27,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Casting:
-    """Gives happenings their days and actors: two share neither a working day nor an actor while there are enough."""
+    """Gives incidents days of their own and all happenings actors of their own, while there are enough of them."""
 
     def __init__(self, scenario: Scenario, crowds: Mapping[str, Crowd], calendar: Calendar, seed: int) -> None:
         self._scenario, self._crowds, self._seed = scenario, crowds, seed
@@ -45,14 +45,16 @@ class Casting:
     def cast(self, number: int, happening: Happening) -> Fact:
         """Draw one happening; `number` marks its lines."""
         rng = Random(f"{self._seed}/{happening.name}")
-        begin = _turn(self._days[happening.day]) * DAY_MS + int(HOUR_MS * rng.uniform(*happening.at))
+        days = self._days[happening.day]
+        day = _turn(days) if happening.expect else rng.choice(sorted(days))
+        begin = day * DAY_MS + int(HOUR_MS * rng.uniform(*happening.at))
         lasts = 1000 * rng.randint(*happening.lasts_s)
         faces = self._faces(happening, rng)
         sessions: list[Session] = []
-        for day in range(happening.days if happening.does else 0):
+        for later in range(happening.days if happening.does else 0):
             count, series = rng.randint(*happening.count), rng.getrandbits(26)
             for turn in range(count):
-                at = begin + day * DAY_MS + int(lasts * (turn + rng.random()) / count)
+                at = begin + later * DAY_MS + int(lasts * (turn + rng.random()) / count)
                 sessions.append(Session(at, faces[turn % len(faces)], happening.does, number, turn, series))
         stream = rng.choice(happening.silences) if happening.silences else ""
         mode = rng.choice(happening.lapse.modes) if happening.lapse is not None else ""

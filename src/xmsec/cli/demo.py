@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmsec.cli.options import Home, Seed, example
+from xmsec.cli.options import Format, Home, Seed, example
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ EXAMPLE = example("xmsec demo --once")
 
 def demo(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,
-    events: Annotated[int | None, typer.Option("--events", help="About how many lines.", min=1)] = None,
+    events: Annotated[int, typer.Option("--events", help="About how many lines.", min=1)] = 60_000,
     seed: Seed = 1,
     once: Annotated[bool, typer.Option("--once", help="Print what was found and end.")] = False,
     port: Annotated[int, typer.Option("--port", help="Where the API is served.", min=0, max=65535)] = 8470,
@@ -54,7 +54,7 @@ def demo(
         run = _run(here, folder, wanted)
         run.drive()
         findings = run.findings()
-        present(findings, None, run.summary(findings))
+        present(findings, Format.table, run.summary(findings))
         _where(given.home, folder)
         path = here.settings.home / "store.sqlite"
     if not once:
@@ -65,7 +65,7 @@ def demo(
                 time.sleep(3600)
 
 
-def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, events: int | None) -> None:
+def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, events: int) -> None:
     """Write the traffic once and make its ledger the home's; a home holds one demo."""
     from xmsec.cli.output import progress, remark
     from xmsec.content.load import read

@@ -14,6 +14,7 @@ from xmsec.cli import (
     dead,
     demo,
     detectors,
+    doctor,
     incidents,
     key,
     ledger,
@@ -51,6 +52,7 @@ app.add_typer(detectors.app, name="detectors")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(playbook.app, name="playbook")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(key.app, name="keys")
 
 

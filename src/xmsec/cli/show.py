@@ -17,7 +17,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
         [
             one["severity"],
             str(one["risk"]),
-            one["title"],
+            one["title"].replace(" · ", "\n"),
             _name(one["entity"]["id"]),
             str(one["count"]),
             _minute(one["first_seen"]),

@@ -73,7 +73,15 @@ def ensure(client: Elasticsearch, key_check: str = "", prefix: str = PREFIX) -> 
 
 def _claim(client: Elasticsearch, index: str, key_check: str) -> None:
     client.options(ignore_status=409).create(index=index, id="key", document={"check": key_check}, refresh=True)
-    present = client.get(index=index, id="key")["_source"]["check"]
+    check_key(client, key_check, index)
+
+
+def check_key(client: Elasticsearch, key_check: str, index: str = f"{PREFIX}-deployment") -> None:
+    """Refuse another key than that of the tokens which are there. Raises ConfigError, also when no key was claimed yet."""
+    found = client.options(ignore_status=404).get(index=index, id="key")
+    present = found.get("_source", {}).get("check")
+    if present is None:
+        raise ConfigError("no index yet", where=index, remedy="run `xmsec index ensure`")
     if present != key_check:
         raise ConfigError(
             f"made with another key (check value {present}, this key's is {key_check})",

@@ -1,0 +1,163 @@
+"""`xmsec worker`, `topics` and `index`: the production runtime on Kafka and Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xmsec.cli.options import Home, Output, example
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from xmsec.cli.settings import Settings
+    from xmsec.runtime.assemble import Deployment
+    from xmsec.runtime.faust.topics import Cluster
+
+topics = typer.Typer(help="What Kafka needs.", no_args_is_help=True)
+index = typer.Typer(help="What Elasticsearch needs.", no_args_is_help=True)
+
+WORKER_EXAMPLE = example("XMSEC_KEY_FILE=/etc/xmsec/key xmsec worker all")
+REQUEST_S = 30.0  # a bulk of 1,000 findings takes a tenth of a second; more means that the node is in trouble
+
+
+def worker(
+    roles: Annotated[list[str] | None, typer.Argument(help="classify, detect, index, record, respond, or all.")] = None,
+    streams: Annotated[str | None, typer.Option("--streams", help="Names, separated by commas.", show_default="all")] = None,
+    idle: Annotated[
+        float, typer.Option("--idle", help="Seconds after which a source that says nothing lets time pass.")
+    ] = 10.0,
+    home: Home = None,
+) -> None:
+    """Run Faust agents on Kafka, any number beside each other; findings go to Elasticsearch.
+
+    Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
+    """
+    from xmsec.cli.home import deployment_of, key_of
+    from xmsec.cli.settings import settings
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.faust.app import ROLES, Place
+    from xmsec.runtime.faust.app import worker as work
+
+    given = settings(home)
+    wanted = set(ROLES) if not roles or "all" in roles else set(roles)
+    if wanted - set(ROLES):
+        raise ConfigError(
+            f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
+        )
+    key = key_of(given, create=False)
+    given.home.mkdir(parents=True, exist_ok=True)
+    deployment = deployment_of(given, key)
+    place = Place(_cluster(given, deployment, streams), given.home / "faust", idle_s=idle)
+    with elastic(given) as client:
+        work(deployment.road, place, wanted, _sink(client, key) if "index" in wanted else None)
+
+
+def _sink(client: Elasticsearch, key: bytes) -> Any:
+    from xmsec.classify.token import check_value
+    from xmsec.store.elastic import check_key
+    from xmsec.store.elastic import index as write
+
+    check_key(client, check_value(key))
+
+    def sink(findings: Any, incidents: Any, _intents: Any) -> None:
+        write(client, findings, incidents)
+
+    return sink
+
+
+@topics.command("ensure", epilog=example("xmsec topics ensure --partitions 8"))
+def topics_ensure(
+    partitions: Annotated[int, typer.Option("--partitions", help="Of each new topic.", min=1)] = 8,
+    replicas: Annotated[int, typer.Option("--replicas", help="Of each partition.", min=1)] = 1,
+    streams: Annotated[str | None, typer.Option("--streams", help="Names, separated by commas.", show_default="all")] = None,
+    home: Home = None,
+) -> None:
+    """Create the topics that are missing; safe to repeat."""
+    from xmsec.cli.output import write
+    from xmsec.runtime.faust.topics import ensure
+
+    for name in ensure(_named(home, streams), partitions, replicas):
+        write(name)
+
+
+@topics.command("describe", epilog=example("xmsec topics describe"))
+def topics_describe(home: Home = None, form: Output = None) -> None:
+    """List the deployment's topics with their partitions."""
+    from xmsec.cli.output import rows
+    from xmsec.runtime.faust.topics import describe
+
+    found = describe(_named(home, None))
+    told = [{"topic": name, "partitions": count} for name, count in sorted(found.items())]
+    rows(told, form, {"topic": "topic", "partitions": "partitions"})
+
+
+@index.command("ensure", epilog=example("xmsec index ensure"))
+def index_ensure(home: Home = None) -> None:
+    """Create index templates and aliases, and write the key's check value; safe to repeat."""
+    from xmsec.classify.token import check_value
+    from xmsec.cli.home import key_of
+    from xmsec.cli.output import write
+    from xmsec.cli.settings import settings
+    from xmsec.store.elastic import ensure
+
+    given = settings(home)
+    check = check_value(key_of(given, create=False))
+    with elastic(given) as client:
+        ensure(client, check)
+    write(f"{given.es_url} {check}")
+
+
+@index.command("status", epilog=example("xmsec index status"))
+def index_status(home: Home = None, form: Output = None) -> None:
+    """List the indices with their documents."""
+    from xmsec.cli.output import rows
+    from xmsec.cli.settings import settings
+
+    with elastic(settings(home)) as client:
+        found = client.cat.indices(index="xmsec-*", h=["index", "docs.count", "store.size"], format="json")
+    told = [{"index": one["index"], "documents": one["docs.count"], "size": one["store.size"]} for one in found]  # type: ignore[index]  # JSON
+    rows(told, form, {"index": "index", "documents": "documents", "size": "size"})
+
+
+@contextmanager
+def elastic(given: Settings) -> Iterator[Elasticsearch]:
+    """Connect; what does not answer, or refuses, becomes one line."""
+    from elasticsearch import ApiError, Elasticsearch, TransportError
+
+    from xmsec.model.errors import ServiceError
+
+    with Elasticsearch(given.es_url, request_timeout=REQUEST_S, retry_on_timeout=False, max_retries=0) as client:
+        try:
+            yield client
+        except (ApiError, TransportError) as error:
+            what = f"Elasticsearch does not answer as it should ({type(error).__name__})"
+            raise ServiceError(what, where=given.es_url, remedy="check XMSEC_ES_URL and its log") from error
+
+
+def _named(home: Path | None, streams: str | None) -> Cluster:
+    from xmsec.cli.home import content_dirs
+    from xmsec.cli.settings import settings
+    from xmsec.content.streams import load_streams
+
+    given = settings(home)
+    return _cluster_of(given.kafka_bootstrap, load_streams(content_dirs(given))[0], streams)
+
+
+def _cluster(given: Settings, deployment: Deployment, streams: str | None) -> Cluster:
+    return _cluster_of(given.kafka_bootstrap, deployment.streams, streams)
+
+
+def _cluster_of(bootstrap: str, known: Any, streams: str | None) -> Cluster:
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.faust.topics import Cluster
+
+    names = tuple(sorted(known)) if streams is None else tuple(streams.split(","))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f'no stream "{unknown[0]}"', where="--streams", remedy=f"one of {', '.join(sorted(known))}")
+    return Cluster(bootstrap, names)

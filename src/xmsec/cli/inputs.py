@@ -39,7 +39,7 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str 
 
 
 def lines_of(path: str) -> Iterator[bytes]:
-    """Return the lines of a file, also .gz and .zst, or of standard input (`-`). Raises ConfigError at once, InputError later."""
+    """Return the lines of a file, also .gz and .zst, or of standard input (`-`). Raises ConfigError at once."""
     from xmsec.sources.file import Content
     from xmsec.sources.unpack import STDIN
 

@@ -21,6 +21,7 @@ from xmsec.model.errors import ContentError
 from xmsec.model.types import FindingKind, Severity
 
 MODELS = "models"  # detectors/models/ holds recipes of trained models, which are no detectors
+TESTS = "tests"  # a folder of this name holds ledgers that inline tests name
 DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -215,8 +216,8 @@ def load_detector_paths(paths: Iterable[Path]) -> tuple[list[DetectorFile], list
 
 
 def load_detectors(dirs: Sequence[Path]) -> tuple[list[DetectorFile], list[ContentError]]:
-    """Load `detectors/` of the content directories; recipes of models are left out."""
-    return load_detector_paths(path for path in files(dirs, "detectors") if MODELS not in _below(path, dirs))
+    """Load `detectors/` of the content directories; recipes of models and ledgers of tests are left out."""
+    return load_detector_paths(path for path in files(dirs, "detectors") if not {MODELS, TESTS} & {*_below(path, dirs)})
 
 
 def _below(path: Path, dirs: Sequence[Path]) -> tuple[str, ...]:

@@ -120,8 +120,12 @@ def inline_events(case: Case) -> list[Tokened]:
 
 
 def until(case: Case) -> datetime | None:
-    """Return how far event time passes after a test's events. Raises InputError."""
-    return None if case.given.until is None else _time(case.given.until, START)
+    """Return when event time stands still: `2d` after the last event, `+2d` after the start, or RFC 3339. Raises InputError."""
+    said = case.given.until
+    after = None if said is None else duration(said)
+    if after is None:
+        return None if said is None else _time(said, START)
+    return max((event.time for event, _ in inline_events(case)), default=START) + after
 
 
 def _time(said: Any, default: datetime) -> datetime:

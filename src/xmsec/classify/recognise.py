@@ -22,7 +22,7 @@ from xmsec.classify.canonical import CANONICAL, normal
 from xmsec.classify.prefilter import Prefilter
 from xmsec.classify.token import TOKEN
 from xmsec.classify.validators.table import VALIDATORS, Validator
-from xmsec.content.classifiers import FLAGS, Language, Recogniser, scannable
+from xmsec.content.classifiers import FLAGS, Language, Recogniser
 from xmsec.model.errors import ContentError
 
 THRESHOLD = 0.5  # a hit below it is none
@@ -250,7 +250,7 @@ def _stands(words: _Words, window: str) -> bool:
 
 
 def _prefilter(content: Sequence[Recogniser], cache: Path | None) -> Prefilter:
-    patterns = [scannable(pattern.regex) for one in content for pattern in one.all_patterns()]
+    patterns = [pattern for one in content for pattern in one.scanned_patterns()]
     try:
         return Prefilter(patterns, cache=cache)
     except hyperscan.error as error:

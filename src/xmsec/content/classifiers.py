@@ -72,7 +72,8 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     canonical type, whose token is shared (default: supported_entity); actor: such a value may identify an actor, so that it
     stays readable where a stream says so; kept: attributes that survive in a span, each with a name of `xmsec.classify.kept`;
     chance: the share of random strings of its shape that pass, which decides ties; refuses: the share of one-character changes
-    of a valid value that are refused.
+    of a valid value that are refused. scan: for a pattern that costs the set engine much, by its name, a simpler one that
+    matches within every text where the pattern does.
     positives: values, or texts with the value in them; negatives: texts without a hit of this type.
     """
 
@@ -87,6 +88,7 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kept: dict[Name, Name] = {}
     chance: Score = 1.0
     refuses: Score = 0.0
+    scan: dict[Text, Text] = {}
     references: tuple[Text, ...] = ()
 
 
@@ -113,6 +115,10 @@ class Recogniser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.patterns
         words = "|".join(re.escape(word) for word in self.deny_list)
         return (*self.patterns, Pattern("deny_list", rf"(?:^|(?<=\W))({words})(?:(?=\W)|$)", self.deny_list_score))
+
+    def scanned_patterns(self) -> tuple[str, ...]:
+        """Return what the set engine is given for each of all patterns."""
+        return tuple(self.xmsec.scan.get(pattern.name) or scannable(pattern.regex) for pattern in self.all_patterns())
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,6 +218,9 @@ def lint(document: Document, recognisers: Sequence[Recogniser]) -> Iterator[Cont
         spoken = [one.language for one in recogniser.supported_languages]
         if len(set(spoken)) < len(spoken):
             yield document.error(f'recogniser "{recogniser.name}" names a language twice', at, "join their context words")
+        strays = sorted(recogniser.xmsec.scan.keys() - {pattern.name for pattern in recogniser.patterns})
+        if strays:
+            yield document.error(f'scan names no pattern "{strays[0]}"', f"{at}.xmsec.scan", "name one of its patterns")
         for number, pattern in enumerate(recogniser.patterns):
             what = pattern_problem(pattern.regex)
             if what:
@@ -272,11 +281,9 @@ def engine_problems(recognisers: Sequence[Recogniser]) -> list[str]:
     problems: list[str] = []
     flags = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY
     for recogniser in recognisers:
-        for pattern in recogniser.all_patterns():
+        for pattern, scanned in zip(recogniser.all_patterns(), recogniser.scanned_patterns(), strict=True):
             try:
-                hyperscan.Database().compile(
-                    expressions=[scannable(pattern.regex).encode()], flags=[flags], elements=1, ids=[0]
-                )
+                hyperscan.Database().compile(expressions=[scanned.encode()], flags=[flags], elements=1, ids=[0])
             except hyperscan.error as error:
                 problems.append(f"{recogniser.name}/{pattern.name}: the set engine refuses it: {error}")
     return problems

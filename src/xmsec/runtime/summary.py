@@ -13,8 +13,10 @@ import msgspec
 
 from xmsec.model.ports import Outcome
 from xmsec.model.types import SEVERITIES, Source
+from xmsec.sources.file import Reading
 
 _PREFIX = "tally:"
+_REACHED = "reached:"
 
 
 class Tally:
@@ -47,6 +49,23 @@ class Tally:
         for source in sources:
             total.update(self._by_source.get(source, Counter()))
         return total
+
+
+class Reached:
+    """How many bytes of each input were given, kept with its positions: those name the last line's start, this its end."""
+
+    def __init__(self, readings: Sequence[Reading], meta: Mapping[str, str]) -> None:
+        self._readings = {_REACHED + "\x1f".join(reading.source): reading for reading in readings}
+        self._written = {name: int(meta[name]) for name in self._readings if name in meta}
+        for name, reached in self._written.items():
+            self._readings[name].reached = max(reached, self._readings[name].reached)
+
+    def append(self, outcomes: Sequence[Outcome]) -> Mapping[str, str]:
+        """Return the entries of the inputs that went on."""
+        now = {name: reading.reached for name, reading in self._readings.items()}
+        moved = {name: str(reached) for name, reached in now.items() if self._written.get(name) != reached}
+        self._written = now
+        return moved
 
 
 def _encode(counts: Mapping[tuple[str, str], int]) -> str:

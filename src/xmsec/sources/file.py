@@ -136,6 +136,7 @@ class Reading:
         for found in self._lines(content, lines, chunk_bytes):
             if skipping and found:
                 found, skipping = found[1:], False
+                self.reached = found[0][0] if found else lines.reached
             for start in range(0, len(found), BATCH_LINES):
                 batch = self._raws(found[start : start + BATCH_LINES])
                 end = start + BATCH_LINES

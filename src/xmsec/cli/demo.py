@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,8 +46,7 @@ def demo(
     if not any((given.home / "models").glob("*/*.npz")):
         remark("learning from the first week · 学习第一周")
         with opened(home, write=True) as here:
-            _run(here, folder, wanted).drive(until=max(map(_learned, wanted)))
-            _train(here)
+            _learn(here, folder, wanted)
     remark("watching the second · 监测第二周")
     with opened(home, write=True) as here:
         run = _run(here, folder, wanted)
@@ -68,12 +66,8 @@ def demo(
 def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, events: int) -> None:
     """Write the traffic once and make its ledger the home's; a home holds one demo."""
     from xmsec.cli.output import progress, remark
-    from xmsec.content.load import read
-    from xmsec.ledger.book import Book
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.assemble import keep_ledger
-    from xmsec.simulate.scenario import plan
-    from xmsec.simulate.write import write
+    from xmsec.runtime.rehearsed import adopt, simulate
 
     made = {"scenarios": [one.id for one in wanted], "seed": seed, "events": events}
     note = folder / "made.json"
@@ -84,10 +78,8 @@ def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, e
     for scenario in wanted:
         remark(f"simulating {scenario.id}: {scenario.title.zh} · {scenario.title.en}")
         with progress(f"simulate {scenario.id}", events) as bar:
-            written = write(plan(scenario, seed, events), folder / scenario.id, bar.to)
-        book, problems = Book.load(read(written.ledger))
-        problems += keep_ledger(home, book.entries)[2]
-        for problem in problems:
+            written = simulate(scenario, folder / scenario.id, seed, events, bar.to)
+        for problem in adopt(home, written.ledger):
             remark(f"xmsec: {problem}")
     note.write_text(json.dumps(made))
 
@@ -95,33 +87,19 @@ def _simulate(home: Path, folder: Path, wanted: Sequence[Scenario], seed: int, e
 def _run(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> Any:
     from xmsec.cli.home import now
     from xmsec.cli.scan import ScanRun
-    from xmsec.sources.file import FileSource
+    from xmsec.runtime.rehearsed import sources
 
-    sources = [
-        FileSource(use.stream, [str(folder / scenario.id / use.file)], now)
-        for scenario in wanted
-        for use in scenario.streams.values()
-    ]
-    return ScanRun(here, sources, None)
+    return ScanRun(here, sources({scenario.id: folder / scenario.id for scenario in wanted}, wanted, now), None)
 
 
-def _learned(scenario: Scenario) -> datetime:
-    """Return when the days end in which nothing happens."""
-    from zoneinfo import ZoneInfo
-
-    first = datetime.combine(scenario.start, datetime.min.time(), ZoneInfo(scenario.zone))
-    return first + timedelta(days=scenario.train_days)
-
-
-def _train(here: Opened) -> None:
+def _learn(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> None:
+    """Drive the days in which nothing happens, and train every model on them."""
     from xmsec.cli.output import remark
-    from xmsec.runtime.recorded import recorded, train_on
-    from xmsec.store.recording import ENTRY
+    from xmsec.runtime.rehearsed import learn, learned
 
-    for recipe in here.deployment.recipes.values():
-        batches = recorded(here.recordings, here.store.meta().get(ENTRY))
-        path = train_on(recipe, here.deployment.road, batches, here.settings.home / "models", here.settings.zone)
-        remark(f"trained {recipe.id}: {path.stem}")
+    _run(here, folder, wanted).drive(until=max(map(learned, wanted)))
+    for recipe, path in learn(here.rig, here.settings.home / "models", here.settings.zone):
+        remark(f"trained {recipe}: {path.stem}")
 
 
 def _where(home: Path, folder: Path) -> None:

@@ -16,6 +16,7 @@ from xmsec.cli.settings import Settings, settings
 from xmsec.model.errors import ConfigError
 from xmsec.model.types import Incident
 from xmsec.runtime.assemble import Deployment, assemble
+from xmsec.runtime.files import Rig
 from xmsec.store.lock import HomeLock
 from xmsec.store.runs import Runs
 from xmsec.store.sqlite import SqliteStore
@@ -37,6 +38,11 @@ class Opened:
         self.recordings = given.home / "recordings"
         self.store = SqliteStore(given.home / "store.sqlite", deployment.codecs)
         self.store.claim(self.key_check)
+
+    @property
+    def rig(self) -> Rig:
+        """What log files are driven along and into."""
+        return Rig(self.deployment, self.store, self.recordings, self.key_check)
 
     @property
     def runs(self) -> Runs:

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ from xmsec.cli.options import Home, Output, example
 if TYPE_CHECKING:
     from xmsec.cli.home import Opened
     from xmsec.model.ports import Outcome
-    from xmsec.runtime.summary import Tally
+    from xmsec.runtime.files import FileRun
     from xmsec.sources.file import FileSource
 
 EXAMPLE = example("xmsec scan /var/log/nginx/access.log* --summary summary.json --fail-on high")
@@ -62,58 +61,34 @@ class ScanRun:
     """One scan: its readings, its tally, and the summary that is rewritten at each commit."""
 
     def __init__(self, here: Opened, sources: Sequence[FileSource], summary: Path | None) -> None:
-        from xmsec.runtime.summary import Tally
+        from xmsec.cli.home import monotonic
+        from xmsec.runtime.files import FileRun
 
-        self._here, self._sources, self._summary = here, sources, summary
-        self._readings = [reading for source in sources for reading in source.open(here.store.positions(source.stream))]
-        self._tally: Tally = Tally(here.store.meta())
-        self.partitions = [reading.source for reading in self._readings]
+        self._sources, self._summary = sources, summary
+        self._run: FileRun = FileRun(here.rig, sources, monotonic)
+        self.findings = self._run.findings
 
     def drive(self, until: datetime | None = None) -> None:
         """Carry the input along the road: all of it, or until every partition has reached a moment of event time."""
-        from xmsec.cli.home import monotonic
         from xmsec.cli.output import progress
-        from xmsec.runtime.embedded import Embedded
-        from xmsec.sources.file import merge
-        from xmsec.store.recording import ENTRY, Recording
 
-        here = self._here
-        states = here.store.states()
-        recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
-        embedded = Embedded(here.deployment.road, here.store, [self._tally, recording], monotonic, self.partitions)
-
-        def reached(source: tuple[str, str]) -> datetime | None:
-            clock = states.clocks.get(source)
-            return clock.maximum if clock else None
-
-        batches = merge(self._readings, reached)
-        if until is not None:
-            batches = takewhile(lambda _: any((reached(one) or until) <= until for one in self.partitions), batches)
-        contents = [content for reading in self._readings for content in reading.contents]
+        contents = [content for reading in self._run.readings for content in reading.contents]
         with progress("scan", sum(content.size_bytes for content in contents) or None) as bar:
-            for outcomes in embedded.drive(batches):
+            for outcomes in self._run.drive(until):
                 bar.to(sum(content.taken_bytes for content in contents), f"{_findings(outcomes)} findings")
                 self._write_summary(self.summary([]))
-        here.store.reject(problem for source in self._sources for problem in source.problems)
-        recording.seal()
         self._write_summary(self.summary(self.findings()))
-
-    def findings(self) -> list[dict[str, Any]]:
-        """Return the findings of this input, in the order of their windows."""
-        from xmsec.store.read import SqliteReader
-
-        return list(SqliteReader(self._here.store.connection).told(self.partitions))
 
     def summary(self, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return what became of every line."""
         from xmsec.runtime.summary import summary
 
-        reached = {reading.source[1]: reading.reached for reading in self._readings}
+        reached = {reading.source[1]: reading.reached for reading in self._run.readings}
         positions = {
             path: reached[partition] for source in self._sources for path, partition in source.partition_by_path.items()
         }
         problems = [problem.reason for source in self._sources for problem in source.problems]
-        return summary(self._tally.total(self.partitions), (one["severity"] for one in findings), positions, problems)
+        return summary(self._run.tally.total(self._run.partitions), (one["severity"] for one in findings), positions, problems)
 
     def _write_summary(self, summary: Mapping[str, Any]) -> None:
         if self._summary is not None:

@@ -1,0 +1,61 @@
+"""The command `xmsec` as a process, in homes of its own that share one key and one warm cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+XMSEC = (sys.executable, "-c", "from xmsec.cli.main import main; main()")
+KEY = "6b" * 32
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a test's process: nothing of the deployment that the tests run in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XMSEC_")}
+    return {**kept, **(more or {})}
+
+
+def xmsec(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, given: bytes = b"", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*XMSEC, *map(str, arguments)], input=given, capture_output=True, env=environment(env), cwd=cwd, timeout=300
+    )
+
+
+def started(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start the command and leave it running."""
+    return subprocess.Popen(
+        [*XMSEC, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(env)
+    )
+
+
+def rows(output: bytes) -> list[dict[str, Any]]:
+    """Read JSON lines."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def new_home(home: Path, warm: Path) -> Path:
+    """Make a home that has the tests' key, and rules and patterns compiled already."""
+    home.mkdir(parents=True)
+    key = home / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    if (warm / "cache").is_dir():
+        shutil.copytree(warm / "cache", home / "cache")
+    return home
+
+
+def table(home: Path, query: str) -> list[tuple[Any, ...]]:
+    """Ask a home's store."""
+    with closing(sqlite3.connect(home / "store.sqlite")) as store:
+        return store.execute(query).fetchall()

@@ -57,7 +57,7 @@ def test_honest_weeks_keep_to_the_budget_in_the_mean_and_the_batch_is_silent(nam
 @pytest.mark.parametrize("name", ["user-hour", "user-day"])
 def test_a_mass_look_up_is_told_with_what_was_unusual(name: str) -> None:
     (finding,) = told(anomaly(name), look_ups(300))
-    assert (finding.entity.id, finding.count, finding.severity, finding.state) == ("u06", 300, "medium", "final")
+    assert (finding.entity.id, finding.count, finding.severity, finding.state) == ("u06", 300, "low", "final")
     subjects = next(reason for reason in finding.explanation if reason.what == "distinct_subjects")
     assert 270 < int(subjects.value) < 330
     assert subjects.usual.startswith("own p50 ")
@@ -74,7 +74,7 @@ def test_one_look_up_in_office_hours_is_nothing(user: str) -> None:
     assert told(anomaly("user-hour"), [visit(user, MONDAY + timedelta(hours=34), 1, subjects=(1,))]) == []
 
 
-@pytest.mark.parametrize(("level", "severity"), [("general-3", "medium"), ("general-4", "high"), ("core", "high")])
+@pytest.mark.parametrize(("level", "severity"), [("general-3", "low"), ("general-4", "medium"), ("core", "medium")])
 def test_grave_data_makes_it_one_level_more_severe(level: str, severity: str) -> None:
     (finding,) = told(anomaly("user-hour"), look_ups(300, level=level))
     assert finding.severity == severity

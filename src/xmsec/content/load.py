@@ -175,7 +175,7 @@ def revision(paths: Iterable[Path]) -> str:
 
 
 def shipped() -> Path:
-    """Return the directory of the content that comes with xmsec: inside the wheel, or the checkout that it was installed from."""
+    """Return the directory of the content that comes with xmsec: in the wheel, or the checkout that it is installed from."""
     package = Path(__file__).parent.parent
     inside = package / "shipped"
     return inside if inside.is_dir() else package.parent.parent

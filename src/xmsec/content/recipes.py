@@ -64,7 +64,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One trained model's recipe.
 
     entity: an ECS field; budget_per_day: how many entities a day may be told although nothing is wrong, over all entities, from
-    which the threshold follows; id: the file's name.
+    which the threshold follows; least: feature → the value below which a window says too little to be judged; id: its file's
+    name.
     """
 
     title: Title
@@ -75,6 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     training: Training
     budget_per_day: Annotated[float, msgspec.Meta(gt=0)]
     hours: Hours = Hours()
+    least: dict[Feature, float] = {}
     severity: Severity = "medium"
     playbooks: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
@@ -86,6 +88,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def length(self) -> timedelta:
         """Length of its windows."""
         return LENGTHS[self.window]
+
+    def judges(self, values: Sequence[float]) -> bool:
+        """Whether a window, its features in the recipe's order, says enough to be judged."""
+        return all(values[self.features.index(feature)] >= least for feature, least in self.least.items())
 
     @property
     def label(self) -> str:
@@ -104,6 +110,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self.training,
             self.budget_per_day,
             self.hours,
+            sorted(self.least.items()),
         )
         return blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
@@ -121,6 +128,9 @@ def recipe_of(document: Document) -> Recipe:
         raise document.error(f'id "{recipe.id}" is not the file\'s name', "$.id", f'write "{name}" or rename the file')
     if len(set(recipe.features)) < len(recipe.features):
         raise document.error("a feature stands twice", "$.features", "take one out")
+    foreign = sorted(set(recipe.least) - set(recipe.features))
+    if foreign:
+        raise document.error(f'feature "{foreign[0]}" is not one of its features', "$.least", "add it to features")
     if recipe.hours.start >= recipe.hours.end:
         raise document.error("office hours end before they start", "$.hours", "write start before end")
     return msgspec.structs.replace(recipe, id=name)

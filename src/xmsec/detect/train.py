@@ -103,7 +103,7 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
     found = scores(trees, risen)
     end = span[-1].start + recipe.length
     days = max(1.0, (end - span[0].start) / DAY)
-    threshold, told = _threshold(span, found, recipe.budget_per_day * days, zone)
+    threshold, told = _threshold(recipe, span, found, days, zone)
     metadata = Metadata(
         id=recipe.id,
         recipe=recipe.digest,
@@ -189,17 +189,22 @@ def _quantiles(raw: Floats, features: Sequence[Feature]) -> dict[str, tuple[floa
     return {feature: tuple(column) for feature, column in zip(features, columns, strict=True)}
 
 
-def _threshold(span: Sequence[Row], found: Floats, allowed: float, zone: tzinfo) -> tuple[float, int]:
+def _threshold(recipe: Recipe, span: Sequence[Row], found: Floats, days: float, zone: tzinfo) -> tuple[float, int]:
     """Return the score below which days of entities are told, and how many of the span it tells (ties are not told).
 
     Below the n-th worst of the span lie n - 1 of it, but n of as many new ones in the mean. It is at least the second worst:
-    scores end at what training knew, so that little could lie below the worst.
+    scores end at what training knew, so that little could lie below the worst. Windows that say too little have no say.
     """
+    allowed = recipe.budget_per_day * days
     worst: dict[tuple[str, datetime], float] = {}
     for row, score in zip(span, found.tolist(), strict=True):
+        if not recipe.judges(row.values):
+            continue
         day = (row.entity, window_of(row.start, DAY, zone).start)
         worst[day] = min(worst.get(day, 0.0), score)
     ranked = sorted(worst.values())
+    if not ranked:
+        raise ConfigError("no window says enough to be judged", where=recipe.id, remedy="record longer, or lower `least`")
     place = max(2, min(int(allowed), len(ranked) // FEWEST))
     threshold = ranked[min(place, len(ranked)) - 1]
     return threshold, sum(score < threshold for score in ranked)

@@ -48,6 +48,7 @@ class Anomaly:
         self.id = recipe.id
         self.version = digest(recipe.version, model.version)[:8]
         self.model = model
+        self._recipe = recipe
         self._kind = KIND_BY_FIELD[recipe.entity]
         self.fields = READS | {field for field, kind in KIND_BY_FIELD.items() if kind == self._kind}
         self._length = recipe.length
@@ -108,10 +109,12 @@ class Anomaly:
 
     def _judge(self, closed: Sequence[tuple[Key, Open]]) -> list[Finding]:
         """Return what the model has to say of closed windows."""
-        if not closed:
+        measured = [(place, values(place[1].tally, self.model.metadata.features)) for place in closed]
+        judged = [one for one in measured if self._recipe.judges(one[1])]
+        if not judged:
             return []
+        closed, raw = [place for place, _ in judged], [row for _, row in judged]
         entities = [key.value for key, _ in closed]
-        raw = [values(window.tally, self.model.metadata.features) for _, window in closed]
         rows = self.model.rows(entities, raw)
         told = self.model.unusual(rows).nonzero()[0].tolist()
         reasons = explain(self.model, [entities[at] for at in told], [raw[at] for at in told], rows[told])

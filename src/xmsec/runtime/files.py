@@ -13,7 +13,7 @@ import msgspec
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Raw, Tick
 from xmsec.runtime.assemble import Deployment
-from xmsec.runtime.embedded import Embedded
+from xmsec.runtime.embedded import Embedded, Witness
 from xmsec.runtime.summary import Reached, Tally
 from xmsec.sources.file import FileSource, merge
 from xmsec.store.read import SqliteReader
@@ -47,7 +47,7 @@ class FileRun:
         """
         rig = self._rig
         recording = Recording(rig.recordings, rig.store.meta().get(ENTRY), rig.key_check)
-        witnesses = [self.tally, self._reached, recording]
+        witnesses: list[Witness] = [self.tally, self._reached, recording]
         embedded = Embedded(rig.deployment.road, rig.store, witnesses, self._monotonic, self.partitions)
         yield from embedded.drive(self._batches(until))
         rig.store.reject(problem for source in self._sources for problem in source.problems)

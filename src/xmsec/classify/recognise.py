@@ -174,6 +174,22 @@ class Recognisers:
         """Keep the longest of hits that overlap, then the better proved, then the one that chance gives least often."""
         if len(hits) < 2:
             return hits
+        hits.sort(key=_start)
+        kept: list[Hit] = []
+        together = [hits[0]]
+        reach = hits[0].end
+        for hit in hits[1:]:
+            if hit.start >= reach:
+                kept += self._best(together)
+                together = []
+            together.append(hit)
+            reach = max(reach, hit.end)
+        return [*kept, *self._best(together)]
+
+    def _best(self, hits: list[Hit]) -> list[Hit]:
+        """Choose among hits that touch one another, a few as a rule."""
+        if len(hits) == 1:
+            return hits
         kept: list[Hit] = []
         refused: list[Hit] = []
         for hit in sorted(hits, key=self._order):
@@ -204,9 +220,12 @@ def _overhung(kept: list[Hit], refused: Sequence[Hit]) -> list[Hit]:
 
 
 def _mask(text: str, hits: Sequence[Hit]) -> str:
+    pieces: list[str] = []
+    at = 0
     for hit in hits:
-        text = text[: hit.left] + MASK * (hit.right - hit.left) + text[hit.right :]
-    return text
+        pieces += (text[at : hit.left], MASK * (hit.right - hit.left))
+        at = hit.right
+    return "".join((*pieces, text[at:]))
 
 
 def _masked_tokens(text: str) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from xmsec.model.errors import InputError
 from xmsec.model.states import Layered, Memory
 from xmsec.model.types import Finding
 from xmsec.pipeline.detect import advance, detect
@@ -17,10 +18,13 @@ def play(road: Road, events: Sequence[Tokened], until: datetime | None = None) -
     """Carry tokened events along a road that remembers nothing; give the findings that are final at the end.
 
     until: how far event time passes after the last event, for what waits (silence); open windows are closed in any case.
+    Raises InputError when a detector breaks on an event: on a live road that is a dead letter, in a test it must show.
     """
     states = Memory()
     seen = enrich(Taken(list(events), (), Counter(), Counter()), road, states)
     told = detect(seen.contexts, road, states)
+    for rejected in told.rejected:
+        raise InputError(rejected.reason, where=rejected.leg)
     moment = until or max((event.time for event, _ in events), default=None)
     closed = advance(road, Layered(states, told.states), moment, report=True)
     last = {finding.id: finding for finding in (*told.findings, *closed.findings)}

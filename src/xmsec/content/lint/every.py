@@ -9,9 +9,9 @@ from xmsec.content.lint.fields import carried
 from xmsec.content.lint.identity import described, named_by_file, unique_rules, well_named
 from xmsec.content.lint.issue import Check, CheckAll, Issue, Known
 from xmsec.content.lint.links import playbooks
-from xmsec.content.lint.tested import both_ways, telling
+from xmsec.content.lint.tested import both_ways, telling, timely
 
-CHECKS: tuple[Check, ...] = (well_named, described, carried, telling, playbooks)
+CHECKS: tuple[Check, ...] = (well_named, described, carried, telling, timely, playbooks)
 CHECKS_OF_ALL: tuple[CheckAll, ...] = (named_by_file, unique_rules, both_ways)
 
 

@@ -44,7 +44,13 @@ def doctor(
 
 
 def _checks(production: bool) -> dict[str, Callable[[Settings], Said]]:
-    checks = {"settings": _settings, "key": _key, "content": _content, "store": _store, "disk": _disk}
+    checks: dict[str, Callable[[Settings], Said]] = {
+        "settings": _settings,
+        "key": _key,
+        "content": _content,
+        "store": _store,
+        "disk": _disk,
+    }
     return {**checks, "kafka": _kafka, "elasticsearch": _elastic} if production else checks
 
 

@@ -111,14 +111,14 @@ def _none(part: Holds, view: View) -> bool:
 
 
 def _all(parts: Iterable[Holds], view: View) -> bool:
-    for part in parts:  # noqa: SIM110 - a generator a call costs twice the loop
+    for part in parts:
         if not part(view):
             return False
     return True
 
 
 def _any(parts: Iterable[Holds], view: View) -> bool:
-    for part in parts:  # noqa: SIM110 - as above
+    for part in parts:
         if part(view):
             return True
     return False
@@ -159,7 +159,7 @@ def _leaf(leaf: Leaf) -> Holds:
 def _number(field: str | None, numbers: frozenset[int | float], view: View) -> bool:
     if field is not None and type(alone := view.fields.get(field)) is int:
         return alone in numbers
-    for value in view.values(field):  # noqa: SIM110 - as above
+    for value in view.values(field):
         if number_of(value) in numbers:
             return True
     return False
@@ -238,7 +238,7 @@ def _single(field: str | None, term: Term) -> Holds:
 def _present(field: str | None, view: View) -> bool:
     if field is not None and type(view.fields.get(field)) is str:
         return True
-    for value in view.values(field):  # noqa: SIM110 - as above
+    for value in view.values(field):
         if value is not None:
             return True
     return False

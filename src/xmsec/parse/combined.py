@@ -34,12 +34,12 @@ Columns = Sequence[tuple[str, Callable[[Any], Any]]]
 Pieces = tuple[str, str, str, str, str, str]  # head, request, status and size, referrer, agent, tail
 
 
-def combined(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - these logs name their offset
+def combined(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `combined`; a stream's `columns` name what follows the user agent."""
     when = log_time()
     columns: Columns = [target(name) for name in stream.columns]
 
-    def read(text: str, received: datetime) -> Reading:  # noqa: ARG001 - a line has its own time
+    def read(text: str, received: datetime) -> Reading:
         escaped = "\\" in text
         pieces = text.split('"') if not escaped else ()
         fields: Fields = {}

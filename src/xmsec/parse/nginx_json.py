@@ -58,11 +58,11 @@ _HEX = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _ABSENT = (None, "", "-")
 
 
-def nginx_json(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - the variables' names say it all
+def nginx_json(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `nginx-json`."""
     when = _time(zone)
 
-    def read(text: str, received: datetime) -> Reading:  # noqa: ARG001 - a line has its own time
+    def read(text: str, received: datetime) -> Reading:
         document = read_object(_HEX.sub(_meant, text) if "\\x" in text else text)
         client, status = _first(document, _CLIENT), _first(document, _ANSWER)
         if client is None or not (isinstance(client, str) and _names_request(document)):

@@ -18,7 +18,7 @@ _TYPES = frozenset(("START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"))  
 DATASETS = 1_000  # of one run; a record that names more is refused
 
 
-def openlineage(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - the specification fixes all names
+def openlineage(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `openlineage`.
 
     The stage, where no rule of the stream gives one: reading alone is use, writing alone is store, both is use within one
@@ -26,7 +26,7 @@ def openlineage(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - the s
     """
     when = iso_time(zone)
 
-    def read(text: str, received: datetime) -> Reading:  # noqa: ARG001 - an event has its own time
+    def read(text: str, received: datetime) -> Reading:
         document = read_object(text)
         kind, moment = document.get("eventType"), document.get("eventTime")
         run, job = document.get("run"), document.get("job")

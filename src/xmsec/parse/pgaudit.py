@@ -49,7 +49,7 @@ def pgaudit(stream: Stream, zone: tzinfo) -> Format:
     when = iso_time(zone)
     namespace = stream.namespace or ""
 
-    def read(text: str, received: datetime) -> Reading:  # noqa: ARG001 - a row has its own time
+    def read(text: str, received: datetime) -> Reading:
         row = csv_row(text)
         if len(row) not in _COLUMNS or row[11] not in _SEVERITIES:
             raise InputError("no-match")

@@ -47,7 +47,7 @@ _BARE_TAG = re.compile(r"(?P<name>[^\s:\[]{1,128})\[(?P<pid>[^\]\s]{1,32})\]:(?:
 _HOST = re.compile(r"(\S{1,255}) ")
 
 
-def syslog(stream: Stream, zone: tzinfo) -> Format:  # noqa: ARG001 - nothing of it is declared
+def syslog(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `syslog`. Without a time, as RFC 3164 allows after a priority, the moment of receipt stands in."""
     yearless, dated = yearless_time(zone), iso_time(zone)
 

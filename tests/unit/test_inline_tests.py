@@ -54,10 +54,29 @@ def test_event_time_ends_where_a_test_says(end: str | None, expected: Any) -> No
     assert until(case([{"a": 1, "repeat": 4}], end)) == expected
 
 
-@pytest.mark.parametrize("end", ["soon", "+soon", "2 d"])
+@pytest.mark.parametrize("end", ["soon", "+soon", "2 d", "9999999w"])
 def test_an_end_that_is_none_is_refused(end: str) -> None:
     with pytest.raises(InputError, match="bad-time"):
         until(case([{"a": 1}], end))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repeat": "many"},
+        {"repeat": 2, "every": "9999999w"},
+        {"time": 7},
+        {"time": "+9999999w"},
+        {"datasets": "postgres://db/t"},
+        {"stage": "lunch"},
+        {"flags": [1]},
+        {"stream": ["a"]},
+    ],
+    ids=str,
+)
+def test_an_event_that_cannot_be_one_fails_its_test(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        inline_events(case([{"a": 1, **wrong}]))
 
 
 @pytest.mark.parametrize(

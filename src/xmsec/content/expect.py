@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,16 +19,30 @@ from xmsec.content.flatten import flatten
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import InputError
 from xmsec.model.ids import event_id
-from xmsec.model.types import UNIT_SEPARATOR, Event, Finding, Position, Span
+from xmsec.model.types import UNIT_SEPARATOR, Event, Finding, Position, Span, Stage
 
 START = datetime(2026, 1, 5, 2, tzinfo=UTC)  # a Monday, ten o'clock in Xiamen
 STREAM = "inline.test"
 SECOND = timedelta(seconds=1)
 MOST = 10_000  # copies of one event
 TOKEN = re.compile(r"⟨([A-Z][A-Z0-9_]*):([^⟨⟩]+)⟩")
-_OWN = ("time", "stream", "datasets", "stage", "repeat", "every", "flags")
 Tokened = tuple[Event, tuple[Span, ...]]
 Run = Callable[[DetectorFile, Case, Sequence[Tokened]], Sequence[Finding]]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What an inline event says of itself beside its fields."""
+
+    time: str | None = None
+    stream: str = STREAM
+    datasets: tuple[str, ...] = ()
+    stage: Stage | None = None
+    flags: tuple[str, ...] = ()
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
+    every: str = "1s"
+
+
+_OWN = Said.__struct_fields__
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -107,16 +121,27 @@ def inline_events(case: Case) -> list[Tokened]:
     made: list[Tokened] = []
     time = START - SECOND
     for document in case.given.events:
-        time = _time(document.get("time"), time + SECOND)
-        copies = int(document.get("repeat", 1))
-        step = duration(str(document.get("every", "1s")))
-        if step is None or not 0 < copies <= MOST:
-            raise InputError("bad-repeat", remedy=f"repeat: 1 to {MOST}, every: 10s")
-        for copy in range(copies):
+        said = _said(document)
+        time = _time(said.time, time + SECOND)
+        step = duration(said.every)
+        if step is None:
+            raise InputError("bad-repeat", remedy="write every: 10s")
+        leaves = {name: value for name, value in flatten(document).items() if not isinstance(value, dict)}
+        for copy in range(said.repeat):
             if copy:
-                time += step
-            made.append(_event(document, time, len(made), copy if copies > 1 else None))
+                time = _later(time, step)
+            fields = {
+                name: _numbered(value, copy if said.repeat > 1 else None) for name, value in leaves.items() if name not in _OWN
+            }
+            made.append((_event(said, time, fields, len(made)), tuple(_spans(fields))))
     return made
+
+
+def _said(document: Mapping[str, Any]) -> Said:
+    try:
+        return msgspec.convert(document, Said)
+    except msgspec.ValidationError as error:
+        raise InputError(f"an event that cannot be one: {error}", remedy="correct it") from error
 
 
 def until(case: Case) -> datetime | None:
@@ -125,39 +150,41 @@ def until(case: Case) -> datetime | None:
     after = None if said is None else duration(said)
     if after is None:
         return None if said is None else _time(said, START)
-    return max((event.time for event, _ in inline_events(case)), default=START) + after
+    return _later(max((event.time for event, _ in inline_events(case)), default=START), after)
 
 
-def _time(said: Any, default: datetime) -> datetime:
+def _time(said: str | None, default: datetime) -> datetime:
     if said is None:
         return default
-    text = str(said)
-    if text.startswith("+"):
-        after = duration(text[1:])
+    if said.startswith("+"):
+        after = duration(said[1:])
         if after is None:
             raise InputError("bad-time", remedy="write +90s, +2h, or RFC 3339")
-        return START + after
-    return from_rfc3339(text)
+        return _later(START, after)
+    return from_rfc3339(said)
 
 
-def _event(document: Mapping[str, Any], time: datetime, number: int, copy: int | None) -> Tokened:
-    stream = str(document.get("stream", STREAM))
-    position = Position(stream, "inline", number)
-    leaves = {name: value for name, value in flatten(document).items() if not isinstance(value, dict)}
-    fields = {name: _numbered(value, copy) for name, value in leaves.items() if name not in _OWN}
-    event = Event(
+def _later(time: datetime, after: timedelta) -> datetime:
+    try:
+        return time + after
+    except OverflowError as error:
+        raise InputError("bad-time", remedy="stay within the years that there are") from error
+
+
+def _event(said: Said, time: datetime, fields: dict[str, Any], number: int) -> Event:
+    position = Position(said.stream, "inline", number)
+    return Event(
         id=event_id(position),
         time=time,
         received=time,
         position=position,
-        system=stream.partition(".")[0],
-        stream=stream,
+        system=said.stream.partition(".")[0],
+        stream=said.stream,
         fields=fields,
-        datasets=tuple(document.get("datasets", ())),
-        stage=document.get("stage"),
-        flags=tuple(document.get("flags", ())),
+        datasets=said.datasets,
+        stage=said.stage,
+        flags=said.flags,
     )
-    return event, tuple(_spans(fields))
 
 
 def _numbered(value: Any, copy: int | None) -> Any:

@@ -51,7 +51,9 @@ def table(headings: Sequence[str], cells: Iterable[Sequence[str]], title: str = 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*headings, box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")  # Chinese has no spaces to break at, and a cut id cannot be typed
     for row in cells:
         drawn.add_row(*map(Text, row))  # Text: what came from a log is never markup
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(drawn)

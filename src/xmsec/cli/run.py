@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from xmsec.cli.options import Home, example
 
 if TYPE_CHECKING:
     from xmsec.cli.home import Opened
-    from xmsec.model.types import Raw, Tick
+    from xmsec.model.types import Raw, Source, Tick
     from xmsec.sources.tail import Tail
 
 EXAMPLE = example("XMSEC_CONTENT_DIRS=/etc/xmsec/content xmsec run --port 8470")
@@ -52,22 +53,31 @@ def run(
         with Service(here.settings.home / "store.sqlite", here.settings.host, port) as service:
             remark(f"ready {service.url}")
             try:
-                for _ in embedded.drive(_polled(tails, now)):
+                for _ in embedded.drive(_polled(here, tails, now)):
                     _begin(here)
             finally:
                 for tail in tails:
                     tail.close()
 
 
-def _polled(tails: Sequence[Tail], now: Any) -> Iterator[Sequence[Raw | Tick]]:
-    """Yield what is new; an empty batch while nothing is, so that what waits is committed."""
+def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[Raw | Tick]]:
+    """Yield what is new, one partition a batch; an empty batch while nothing is, so that what waits is committed."""
     while True:
-        batches = [batch for tail in tails if (batch := tail.poll(now()))]
-        if batches:
-            yield from batches
-        else:
+        busy = False
+        for tail in tails:
+            for _, batch in groupby(tail.poll(now()), key=_source):
+                busy = True
+                yield list(batch)
+            if tail.problems:
+                here.store.reject(tail.problems)
+                tail.problems.clear()
+        if not busy:
             yield ()
             time.sleep(IDLE_POLL_S)
+
+
+def _source(record: Raw | Tick) -> Source:
+    return record.source if isinstance(record, Tick) else record.position.source
 
 
 def _begin(here: Opened) -> None:
@@ -78,9 +88,10 @@ def _begin(here: Opened) -> None:
     from xmsec.respond.drive import Driver
 
     runs = here.runs
+    begun = {*runs.runs()}
     for intent in here.store.intents():
         playbook = here.deployment.playbooks.get(intent.playbook)
-        if playbook is None or runs.entries(intent.id):
+        if playbook is None or intent.id in begun:
             continue
         driver = Driver(playbook, here.incident(intent.incident), runs, every_connector(), "xmsec")
         driver.start(intent.id)

@@ -165,6 +165,8 @@ def test_what_it_forgets_changes_no_result() -> None:
     expected = leg(documents)
     leg([parsed(n, fields={"a": f"text {n}"}) for n in range(road.REMEMBERED + 1)])
     assert leg(documents) == expected
+    leg([parsed(n, fields={"source.ip": f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}"}) for n in range(road.REMEMBERED + 1)])
+    assert leg(documents) == expected
     leg([parsed(n, fields={f"name{n}": "a"}) for n in range(road.SHAPES + 1)])
     assert leg(documents) == expected
 

@@ -167,7 +167,7 @@ class Recognisers:
             if "\n" in after or MASK in after:
                 after = after.partition("\n")[0].partition(MASK)[0]
             near = _stands(words, f"{before}\n{after}\n{place.name}".lower())
-        score = min(1.0, hit.score + BOOST) if near else hit.score
+        score = min(1.0, round(hit.score + BOOST, 2)) if near else hit.score
         return Hit(hit.start, hit.end, hit.which, score, near, hit.start, hit.end)
 
     def _resolve(self, hits: list[Hit]) -> list[Hit]:
@@ -265,7 +265,10 @@ def _words(recogniser: Recogniser, language: Language | None) -> _Words:
 
 def _stands(words: _Words, window: str) -> bool:
     """Whether one of the words stands in a window in lower case; looking for plain text first is ten times as fast."""
-    return any(word in window and (whole is None or whole.search(window) is not None) for word, whole in words)
+    for word, whole in words:
+        if word in window and (whole is None or whole.search(window)):
+            return True
+    return False
 
 
 def _prefilter(content: Sequence[Recogniser], cache: Path | None) -> Prefilter:

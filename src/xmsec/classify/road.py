@@ -65,6 +65,7 @@ class _Work:
         self.places: list[Place] = []
         self.owners: list[tuple[int, _Field, int]] = []
         self.found: dict[int, dict[str, _Parts]] = {}
+        self.remembered = 0
 
     def add(self, event: int, field: _Field, part: int, text: str) -> None:
         """Take a text, unless it is known to be clean, has its field's type, or is too long to be scanned."""
@@ -72,6 +73,7 @@ class _Work:
             return
         if field.kind is not None and holds(field.kind, text):
             field.clean.add(text)
+            self.remembered += 1
         elif len(text) > FIELD_CHARACTERS:
             self.note(event, field, part, text, None)
         else:
@@ -162,8 +164,6 @@ class _Leg:
             add(index, self._given, WHOLE, parsed.given_id)
 
     def _scan(self, work: _Work) -> None:
-        if not work.texts:
-            return
         found, unsettled = self._recognisers.find(work.texts, work.places)
         for at, (text, (event, field, part)) in enumerate(zip(work.texts, work.owners, strict=True)):
             if at in unsettled:
@@ -172,7 +172,8 @@ class _Leg:
                 work.note(event, field, part, text, found[at])
             elif len(text) <= REMEMBERED_CHARACTERS and field is not self._given:  # each of those comes once
                 field.clean.add(text)
-                self._remembered += 1
+                work.remembered += 1
+        self._remembered += work.remembered
         if self._remembered > REMEMBERED:
             self._forget()
 
@@ -202,7 +203,9 @@ class _Leg:
                     new += "_"
                 renamed[name] = new
                 tokens += (msgspec.structs.replace(span, kept={}) for span in spans)  # a plan outlives its event's time
-        fields = (self._field(stream, name) for name in names)
+        known = self._streams.get(stream)
+        left = frozenset(() if known is None else known.typed) - frozenset(() if known is None else known.scan)
+        fields = (self._field(stream, name) for name in names if name not in left)
         return _Plan(
             stream.partition(".")[0], tuple((field.name, field.clean, field) for field in fields), renamed, tuple(tokens)
         )
@@ -225,7 +228,7 @@ class _Leg:
             known = self._streams.get(stream)
             kind = kind_of(name)
             if known is not None:
-                kind = None if name in known.scan else kind or ("any" if name in known.typed else None)
+                kind = None if name in known.scan else kind
             readable = kind == "address" or (known is not None and name in known.identities)
             field = self._fields[stream, name] = _Field(name, Place(name, readable), kind, set())
         return field
@@ -314,9 +317,7 @@ class _Leg:
             pieces += (text[at : hit.left], token)
             start = length + hit.left - at
             at, length = hit.right, start + len(token)
-            spans.append(
-                Span(name, start, length, recogniser.supported_entity, recogniser.name, round(hit.score, 2), token, kept)
-            )
+            spans.append(Span(name, start, length, recogniser.supported_entity, recogniser.name, hit.score, token, kept))
         pieces.append(text[at:])
         return "".join(pieces), spans
 

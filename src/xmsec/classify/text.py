@@ -54,7 +54,7 @@ def line_classifier(
                     type=one.supported_entity,
                     start=start,
                     end=end,
-                    score=round(hit.score, 2),
+                    score=hit.score,
                     grade=UNGRADED if grade is None else grade.level,
                     masked=masked(canonical, one.xmsec.masked.first, one.xmsec.masked.last),
                     token=token(one.canonical_type, canonical),

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Kind = Literal["address", "any", "moment", "number", "word"]  # any: a stream declares the field typed, whatever it holds
+Kind = Literal["address", "moment", "number", "word"]
 
 SHAPES: dict[Kind, re.Pattern[str]] = {
     "address": re.compile(
         r"\d{1,3}(?:\.\d{1,3}){3}|(?=[^:]*:[^:]*:)[0-9a-f:]{2,39}(?:%\w{1,16})?|(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}", re.I
     ),
-    "any": re.compile(r".*", re.DOTALL),
     "moment": re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"),
     "number": re.compile(r"-|[+-]?\d{1,6}(?:\.\d{1,6})?"),
     "word": re.compile(r"-|[A-Za-z][A-Za-z_. -]{0,31}|\d(?:\.\d)?|[A-Za-z]{1,8}/\d(?:\.\d)?|[A-Za-z]{1,8}[0-9.]{1,4}"),

@@ -98,8 +98,8 @@ def _learn(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> None:
     from xmsec.runtime.rehearsed import learn, learned
 
     _run(here, folder, wanted).drive(until=max(map(learned, wanted)))
-    for recipe, path in learn(here.rig, here.settings.home / "models", here.settings.zone):
-        remark(f"trained {recipe}: {path.stem}")
+    for recipe, made in learn(here.rig, here.settings.home / "models", here.settings.zone):
+        remark(f"trained {recipe}: {made.stem}" if isinstance(made, Path) else f"xmsec: {made}")
 
 
 def _where(home: Path, folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from xmsec.cli import (
+    bench,
     classify,
     dead,
     demo,
@@ -53,6 +54,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(playbook.app, name="playbook")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.add_typer(bench.app, name="bench")
 app.add_typer(key.app, name="keys")
 
 

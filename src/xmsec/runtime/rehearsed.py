@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from xmsec.content.load import read
 from xmsec.content.scenario import Scenario
 from xmsec.ledger.book import Book
-from xmsec.model.errors import ContentError
+from xmsec.model.errors import ConfigError, ContentError
 from xmsec.runtime.assemble import keep_ledger
 from xmsec.runtime.files import Rig
 from xmsec.runtime.recorded import recorded, train_on
 from xmsec.simulate.scenario import plan
 from xmsec.simulate.write import Simulated, write
-from xmsec.sources.file import FileSource
+from xmsec.sources.file import BATCH_LINES, FileSource
 from xmsec.store.recording import ENTRY
 
 
@@ -33,10 +33,12 @@ def adopt(home: Path, ledger: Path) -> list[ContentError]:
     return [*problems, *keep_ledger(home, book.entries)[2]]
 
 
-def sources(folders: Mapping[str, Path], scenarios: Sequence[Scenario], now: Callable[[], datetime]) -> list[FileSource]:
+def sources(
+    folders: Mapping[str, Path], scenarios: Sequence[Scenario], now: Callable[[], datetime], batch_lines: int = BATCH_LINES
+) -> list[FileSource]:
     """Return the streams of simulated systems. folders: where the traffic of each scenario lies, by its id."""
     return [
-        FileSource(use.stream, [str(folders[scenario.id] / use.file)], now)
+        FileSource(use.stream, [str(folders[scenario.id] / use.file)], now, batch_lines=batch_lines)
         for scenario in scenarios
         for use in scenario.streams.values()
     ]
@@ -48,8 +50,11 @@ def learned(scenario: Scenario) -> datetime:
     return first + timedelta(days=scenario.train_days)
 
 
-def learn(rig: Rig, models: Path, zone: ZoneInfo) -> Iterator[tuple[str, Path]]:
-    """Train every model of the content on what was recorded; yields each recipe's id and the file of its model."""
+def learn(rig: Rig, models: Path, zone: ZoneInfo) -> Iterator[tuple[str, Path | ConfigError]]:
+    """Train every model of the content on what was recorded; yields each recipe's id and its model's file, or why not."""
     for recipe in rig.deployment.recipes.values():
         batches = recorded(rig.recordings, rig.store.meta().get(ENTRY))
-        yield recipe.id, train_on(recipe, rig.deployment.road, batches, models, zone)
+        try:
+            yield recipe.id, train_on(recipe, rig.deployment.road, batches, models, zone)
+        except ConfigError as error:  # too few windows: the others are worth having
+            yield recipe.id, error

@@ -110,12 +110,17 @@ class Reading:
     """
 
     def __init__(
-        self, source: Source, contents: Sequence[Content], after: Position | None, now: Callable[[], datetime]
+        self,
+        source: Source,
+        contents: Sequence[Content],
+        after: Position | None,
+        now: Callable[[], datetime],
+        batch_lines: int = BATCH_LINES,
     ) -> None:
         self.source = source
         self.contents = contents
         self.problems: list[Rejected] = []
-        self._now = now
+        self._now, self._batch_lines = now, batch_lines
         self._last = after.offset if after is not None and after.offset >= 0 else None
         self.reached = self._last or 0
 
@@ -137,9 +142,9 @@ class Reading:
             if skipping and found:
                 found, skipping = found[1:], False
                 self.reached = found[0][0] if found else lines.reached
-            for start in range(0, len(found), BATCH_LINES):
-                batch = self._raws(found[start : start + BATCH_LINES])
-                end = start + BATCH_LINES
+            for start in range(0, len(found), self._batch_lines):
+                end = start + self._batch_lines
+                batch = self._raws(found[start:end])
                 self._last = batch[-1].position.offset
                 self.reached = found[end][0] if end < len(found) else lines.reached
                 yield batch
@@ -163,15 +168,23 @@ class FileSource:
 
     paths: files, or `-` for standard input; stdin: its bytes; now: the edge's clock, asked once a batch. `readings` and
     `partition_by_path` are there once `open` was called; an empty file has no partition yet. `twins` names files that begin
-    like another one and are told apart by their inode, so that the summary can say so.
+    like another one and are told apart by their inode, so that the summary can say so. batch_lines: the most of a batch.
     """
 
-    def __init__(self, stream: str, paths: Sequence[str], now: Callable[[], datetime], stdin: Readable | None = None) -> None:
+    def __init__(
+        self,
+        stream: str,
+        paths: Sequence[str],
+        now: Callable[[], datetime],
+        stdin: Readable | None = None,
+        batch_lines: int = BATCH_LINES,
+    ) -> None:
         self.stream = stream
         self.readings: Sequence[Reading] = ()
         self.partition_by_path: dict[str, str] = {}
         self.twins: list[tuple[str, str]] = []
         self._paths, self._now, self._stdin = list(dict.fromkeys(paths)), now, stdin
+        self._batch_lines = batch_lines
 
     @property
     def problems(self) -> Sequence[Rejected]:
@@ -189,7 +202,7 @@ class FileSource:
             by_partition.setdefault(partition, []).append(content)
             self.partition_by_path[path] = partition
         self.readings = [
-            Reading((self.stream, partition), contents, after.get(partition), self._now)
+            Reading((self.stream, partition), contents, after.get(partition), self._now, self._batch_lines)
             for partition, contents in by_partition.items()
         ]
         return self.readings

@@ -1,0 +1,63 @@
+"""`xmsec bench`: how fast the road is, and how well the content finds what is known to be there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from xmsec.cli.options import Home, example
+
+app = typer.Typer(help="Measure: speed of the road, quality of detection. JSON on stdout.", no_args_is_help=True)
+
+
+@app.command("pipeline", epilog=example("xmsec bench pipeline --events 100000 --memory 1000000"))
+def pipeline(
+    events: Annotated[int, typer.Option("--events", help="Events of a run; each mix has five.", min=1)] = 60_000,
+    memory: Annotated[
+        int, typer.Option("--memory", help="Events, each with a new key, while memory is watched.", min=2)
+    ] = 200_000,
+    home: Home = None,
+) -> None:
+    """Measure the road: three mixes of traffic, microseconds a leg, two yardsticks in the same process, memory a key."""
+    from xmsec.bench.pipeline import Asked, pipeline
+    from xmsec.cli.home import content_dirs
+    from xmsec.cli.output import encode, remark, write
+    from xmsec.cli.settings import settings
+
+    given = settings(home)
+    write(encode(pipeline(content_dirs(given), given.home / "cache", given.zone, Asked(events, memory), remark)))
+
+
+@app.command("detection", epilog=example("xmsec bench detection --seeds 11,12,13"))
+def detection(
+    scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Numbers, separated by commas.")] = "11,12,13,14,15",
+    events: Annotated[int, typer.Option("--events", help="About how many lines a system and seed.", min=1)] = 60_000,
+) -> None:
+    """Simulate, learn from the first week, watch the second, and compare with the truth: one JSON line a seed."""
+    from xmsec.bench.detection import detection
+    from xmsec.cli.home import content_dirs
+    from xmsec.cli.output import encode, progress, remark, write
+    from xmsec.cli.scenarios import scenarios_of
+    from xmsec.cli.settings import settings
+
+    dirs = content_dirs(settings())
+    wanted = scenarios_of(dirs, scenario)
+    numbers = _seeds(seeds)
+    with progress("bench detection", len(numbers)) as bar:
+        for done, seed in enumerate(numbers, 1):
+            judged = detection(dirs, wanted, seed, events)
+            write(encode(judged))
+            found = sum(bool(one.found) for one in judged.scenarios)
+            remark(f"seed {seed}: {found} of {len(judged.scenarios)} incidents, {judged.false_per_day} false alarms a day")
+            bar.to(done)
+
+
+def _seeds(given: str) -> list[int]:
+    from xmsec.model.errors import ConfigError
+
+    try:
+        return [int(one) for one in given.split(",")]
+    except ValueError as error:
+        raise ConfigError("not numbers", where="--seeds", remedy="write 11,12,13") from error

@@ -59,10 +59,13 @@ def _classify(parsed: Sequence[Parsed], road: Road) -> Iterable[tuple[Tokened | 
 
 
 def _rejected_event(record: Raw | Parsed, road: Road, leg: str, reason: str) -> Event:
-    """Stand in for a record that is in the dead letters (ECS event.kind `pipeline_error`); `enrich` gives it its time."""
+    """Stand in for a record that is in the dead letters (ECS event.kind `pipeline_error`); `enrich` gives it its time.
+
+    A producer's own id may be a value that nobody tokenised: it stays behind, and the position names the record.
+    """
     position = record.position
     return Event(
-        id=event_id(position, record.given_id),
+        id=event_id(position),
         time=record.received,
         received=record.received,
         position=position,
@@ -70,7 +73,6 @@ def _rejected_event(record: Raw | Parsed, road: Road, leg: str, reason: str) -> 
         stream=position.stream,
         fields={"event.kind": "pipeline_error", "error.code": leg, "error.type": reason},
         flags=("rejected",),
-        given_id=record.given_id,
     )
 
 

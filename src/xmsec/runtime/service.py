@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from xmsec.model.errors import ConfigError, XmsecError
 from xmsec.model.ports import Query, Reader
+from xmsec.model.types import SEVERITIES, FindingKind
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import connect
 
@@ -29,6 +31,7 @@ TABLES = {
     "findings": ("-time", ("severity", "system", "stream", "detector", "kind", "state")),
     "incidents": ("-risk", ("severity",)),
 }
+SETTLED: Mapping[str, tuple[str, ...]] = {"severity": SEVERITIES, "kind": get_args(FindingKind), "state": ("open", "final")}
 Metrics = Callable[[], Mapping[tuple[str, str, str], int]]
 
 
@@ -39,12 +42,9 @@ def application(reader: Callable[[], Reader], metrics: Metrics) -> Starlette:
         order, filters = TABLES[table]
 
         def answer(request: Request) -> Response:
-            where = {name: tuple(request.query_params.getlist(name)) for name in filters if name in request.query_params}
-            limit = request.query_params.get("limit", str(PAGE_ROWS))
-            if not limit.isdecimal() or not 1 <= int(limit) <= MOST_ROWS:
-                return _problem(400, f"limit is a number from 1 to {MOST_ROWS}")
             try:
-                found = reader().page(Query(table, where, order, int(limit)), request.query_params.get("after"))
+                where, limit = _asked(request, filters)
+                found = reader().page(Query(table, where, order, limit), request.query_params.get("after"))
             except XmsecError as error:
                 return _problem(400, str(error))
             return _json({"rows": found.rows, "next": found.next})
@@ -57,7 +57,30 @@ def application(reader: Callable[[], Reader], metrics: Metrics) -> Starlette:
         Route("/metrics", lambda _: PlainTextResponse(exposition(metrics()), media_type="text/plain; version=0.0.4")),
         *(Route(f"/api/{table}", page(table)) for table in TABLES),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
+
+
+def _asked(request: Request, filters: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], int]:
+    """Read the parameters; a filter that is misspelt would otherwise answer with everything, or with nothing."""
+    given = request.query_params
+    if {*given} - {*filters, "limit", "after"}:
+        raise ConfigError("no such parameter", remedy=f"one of {', '.join(filters)}, limit, after")
+    where = {name: tuple(given.getlist(name)) for name in filters if name in given}
+    for name, values in where.items():
+        if name in SETTLED and not {*values} <= {*SETTLED[name]}:
+            raise ConfigError("no such value", where=name, remedy=f"one of {', '.join(SETTLED[name])}")
+    limit = given.get("limit", str(PAGE_ROWS))
+    if not (limit.isdecimal() and len(limit) <= len(str(MOST_ROWS)) and 1 <= int(limit) <= MOST_ROWS):
+        raise ConfigError("no such number", where="limit", remedy=f"1 to {MOST_ROWS}")
+    return where, int(limit)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    return _problem(error.status_code, error.detail) if isinstance(error, HTTPException) else _broken(_, error)
+
+
+def _broken(_: Request, error: Exception) -> Response:
+    return _problem(500, f"internal error ({type(error).__name__})")
 
 
 def exposition(counts: Mapping[tuple[str, str, str], int]) -> str:
@@ -94,7 +117,9 @@ class Service:
         self._connection = connect(path)
         app = application(lambda: SqliteReader(self._connection), self._counts)
         self._server = uvicorn.Server(
-            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off")
+            uvicorn.Config(
+                app, host=host, port=port, log_config=None, log_level="critical", access_log=False, lifespan="off"
+            )  # what a request breaks on is in its answer; a traceback on stderr may quote what it was asked
         )
         self._socket = self._bind(host, port)
         self._thread = Thread(target=self._server.run, args=([self._socket],), daemon=True)

@@ -6,7 +6,7 @@ import base64
 import binascii
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -21,6 +21,7 @@ RELATED = 100  # other incidents of an entity that one names
 _VALUES = 500  # values in one statement; SQLite takes 32,766
 
 Kind = Literal["text", "number", "time", "severity"]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what SQLite can compare with
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -220,7 +221,7 @@ def _cursor_text(value: Any, row_id: str) -> str:
 
 def _cursor(text: str) -> list[Any]:
     try:
-        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[int | str, str])
+        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[Int64 | str, str])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
     return [value, row_id]

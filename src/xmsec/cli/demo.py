@@ -52,7 +52,7 @@ def demo(
         run = _run(here, folder, wanted)
         run.drive()
         findings = run.findings()
-        present(findings, Format.table, run.summary(findings))
+        present(findings, Format.table, run.summary(findings), here.deployment.missing)
         _where(given.home, folder)
         path = here.settings.home / "store.sqlite"
     if not once:

@@ -44,7 +44,7 @@ def scan(
         run = ScanRun(here, sources, summary)
         run.drive()
         findings = run.findings()
-        present(findings, form, run.summary(findings))
+        present(findings, form, run.summary(findings), here.deployment.missing)
     return 1 if worst is not None and any(_severity(one["severity"]) >= worst for one in findings) else 0
 
 
@@ -102,8 +102,11 @@ def _findings(outcomes: Sequence[Outcome]) -> int:
     return len({finding.id for outcome in outcomes for finding in outcome.findings})
 
 
-def present(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any]) -> None:
-    """Print findings: all of them for machines; for people with coverage, the gravest, and what to type next."""
+def present(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any], missing: Sequence[str]) -> None:
+    """Print findings: all of them for machines; for people with coverage, the gravest, and what to type next.
+
+    missing: which models there are none of.
+    """
     from xmsec.cli.output import chosen, rows
     from xmsec.cli.show import coverage, findings_table, gravest
 
@@ -111,6 +114,6 @@ def present(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[s
         rows(findings, form, {})
         return
     findings_table([one for one in findings if one["kind"] != "coverage"])
-    coverage(findings, counted)
+    coverage(findings, counted, missing)
     gravest(findings)
     sys.stdout.flush()

@@ -29,7 +29,7 @@ def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
     table(["severity", "risk", "finding", "entity", "count", "first", "last", "detector"], cells)
 
 
-def coverage(findings: Sequence[Mapping[str, Any]], counted: Mapping[str, Any]) -> None:
+def coverage(findings: Sequence[Mapping[str, Any]], counted: Mapping[str, Any], missing: Sequence[str]) -> None:
     """Print what became of every line, and what was not seen."""
     numbers = ", ".join(f"{counted[name]} {name}" for name in ("parsed", "blank", "cut", "replaced", "late") if counted[name])
     refused = sum(counted["rejected"].values())
@@ -43,6 +43,8 @@ def coverage(findings: Sequence[Mapping[str, Any]], counted: Mapping[str, Any]) 
             write(f"  [{one['severity']}] {one['title']} ({one['window']['start'][:10]} {one['stream']})")
             for reason in one["explanation"][:3]:
                 write(f"      {reason['what']}: {reason['value']}")
+    for one in missing:
+        write(f"  {one}")
     write("  An access log holds no response bodies: what was handed out, and to whom it belonged, is not seen here.")
     write("  访问日志不含响应内容:交付了什么数据、属于谁,此处看不到。")
 

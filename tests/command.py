@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-XMSEC = (sys.executable, "-c", "from xmsec.cli.main import main; main()")
+XMSEC = (sys.executable, "-c", "from xmsec.cli.entry import main; main()")
 KEY = "6b" * 32
 
 

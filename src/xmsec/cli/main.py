@@ -72,7 +72,7 @@ def main() -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = app(arguments, prog_name="xmsec", standalone_mode=False)
+        code = _invoke(arguments)
         sys.stdout.flush()  # here, and not when the interpreter ends, because the reader of a pipe may have left
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted; state is saved; the same command continues", EXIT_INTERRUPTED)
@@ -84,6 +84,16 @@ def _run(arguments: list[str], debug: bool) -> int:
             traceback.print_exc()
         return _failed(error)
     return code if isinstance(code, int) else 0
+
+
+def _invoke(arguments: list[str]) -> Any:
+    """Run a command without typer's own ways of ending: it answers an interrupt with 130 and a closed pipe with 1."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("xmsec", arguments) as context:
+            return command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
 
 
 def _failed(error: Exception) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from xmsec.model.errors import ConfigError
 
@@ -17,12 +19,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="XMSEC_", extra="forbid", toml_file="xmsec.toml", frozen=True)
 
     home: Path = Path(".xmsec")
-    content_dirs: tuple[Path, ...] = ()
+    content_dirs: Annotated[tuple[Path, ...], NoDecode] = ()  # in the environment written like PATH, in the file a list
     key_file: Path | None = None
     timezone: str = "Asia/Shanghai"
     kafka_bootstrap: str = "127.0.0.1:9092"
     es_url: str = "http://127.0.0.1:9200"
     host: str = "127.0.0.1"
+
+    @field_validator("content_dirs", mode="before")
+    @classmethod
+    def _like_path(cls, given: Any) -> Any:
+        return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
 
     @field_validator("timezone")
     @classmethod

@@ -43,7 +43,7 @@ def coverage(findings: Sequence[Mapping[str, Any]], counted: Mapping[str, Any], 
             write(f"  [{one['severity']}] {one['title']} ({one['window']['start'][:10]} {one['stream']})")
             for reason in one["explanation"][:3]:
                 write(f"      {reason['what']}: {reason['value']}")
-    for one in missing:
+    for line in missing:
         write(f"  {line}")
     write("  An access log holds no response bodies: what was handed out, and to whom it belonged, is not seen here.")
     write("  访问日志不含响应内容:交付了什么数据、属于谁,此处看不到。")

@@ -62,10 +62,15 @@ def run(
 
 def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[Raw | Tick]]:
     """Yield what is new, one partition a batch; an empty batch while nothing is, so that what waits is committed."""
+    from xmsec.model.types import Tick
+
+    def source(record: Raw | Tick) -> Source:
+        return record.source if isinstance(record, Tick) else record.position.source
+
     while True:
         busy = False
         for tail in tails:
-            for _, batch in groupby(tail.poll(now()), key=_source):
+            for _, batch in groupby(tail.poll(now()), key=source):
                 busy = True
                 yield list(batch)
             if tail.problems:
@@ -74,10 +79,6 @@ def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[
         if not busy:
             yield ()
             time.sleep(IDLE_POLL_S)
-
-
-def _source(record: Raw | Tick) -> Source:
-    return record.source if isinstance(record, Tick) else record.position.source
 
 
 def _begin(here: Opened) -> None:

@@ -1,4 +1,4 @@
-"""All Sigma rules as one Matcher: an index says which rules can hold, and only those are evaluated."""
+"""All Sigma rules as one Matcher: values are judged once, and what follows from them is remembered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from xmsec.content.detectors import DetectorFile
-from xmsec.detect.atoms import Index
 from xmsec.detect.holds import View, holds, true_leaves, true_term
-from xmsec.detect.terms import Compiled, Leaf, written
+from xmsec.detect.judge import Judge
+from xmsec.detect.scope import Candidate, Scope
+from xmsec.detect.terms import Compiled, Leaf, fields_of, written
+from xmsec.detect.verdict import decided, need, worth_judging
 from xmsec.model.errors import ContentError
 from xmsec.model.types import Event, Explanation
 
@@ -34,37 +36,51 @@ class RuleSet:
     ) -> None:
         self.scopes = dict(scopes or {})
         self.rules = {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
-        self._ordered = list(self.rules.values())
-        self._ids = [rule.id for rule in self._ordered]
-        self._holds = [holds(rule.node) for rule in self._ordered]
-        self._index = Index([rule.node for rule in self._ordered], cache)
-        self.fields = self._index.fields
-        self._scopes = [self.scopes.get(name) for name in self._ids]
+        nodes = [rule.node for rule in self.rules.values()]
+        self.fields = frozenset(field for node in nodes for field in fields_of(node))
+        self._leaves = worth_judging(nodes)
+        self._judge = Judge(list(self._leaves), cache)
+        self._candidates = {
+            name: Candidate(name, decided(rule.node, self._leaves), need(rule.node), holds(rule.node))
+            for name, rule in self.rules.items()
+        }
+        self._by_stream: dict[str, Scope] = {}
         self._own = bool(self.fields & {STREAM, SYSTEM, DATASET})
 
     def match(self, batch: Sequence[Event]) -> Sequence[tuple[str, ...]]:
         """Return, for each event, the sorted ids of the rules that hold; a rejected record matches nothing."""
-        documents = [{} if "rejected" in event.flags else self._fields(event) for event in batch]
+        documents = [{} if event.flags and "rejected" in event.flags else self._fields(event) for event in batch]
         return self.match_fields(documents, [event.stream for event in batch])
 
     def match_fields(self, batch: Sequence[Mapping[str, Any]], streams: Sequence[str] = ()) -> list[tuple[str, ...]]:
         """Return the same for flat documents; without their streams no rule's scope is looked at."""
-        told: list[tuple[str, ...]] = []
-        for fields, places, stream in zip(batch, self._index.candidates(batch), streams or [""] * len(batch), strict=True):
-            if not places or not fields:
-                told.append(())
-                continue
-            view = View(fields)
-            found = [place for place in places if self._holds[place](view)]
-            if found and stream:
-                found = [place for place in found if (scope := self._scopes[place]) is None or stream in scope]
-            told.append(tuple(self._ids[place] for place in sorted(found)))
+        if self._judge.full:
+            self._judge.forget()
+        scopes = [self._scope(stream) for stream in streams] if streams else [self._scope("")] * len(batch)
+        true = [scope.true(fields) for scope, fields in zip(scopes, batch, strict=True)]
+        if None in true:
+            self._judge.answer()
+            true = [
+                scope.true(fields) if found is None else found for found, scope, fields in zip(true, scopes, batch, strict=True)
+            ]
+        told = [scope.told(found, fields) for found, scope, fields in zip(true, scopes, batch, strict=True)]
+        self._judge.pass_by()
         return told
+
+    def _scope(self, stream: str) -> Scope:
+        scope = self._by_stream.get(stream)
+        if scope is None:
+            rules = [
+                rule for name, rule in self._candidates.items() if not stream or stream in self.scopes.get(name, (stream,))
+            ]
+            fields = frozenset(field for rule in rules for field in fields_of(self.rules[rule.id].node))
+            scope = self._by_stream[stream] = Scope(rules, self._leaves, self._judge, fields)
+        return scope
 
     def every(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
         """Return what `match_fields` does for one document, evaluating every rule: what the index is tested against."""
         view = View(fields)
-        return tuple(name for name, test in zip(self._ids, self._holds, strict=True) if fields and test(view))
+        return tuple(name for name, rule in self._candidates.items() if fields and rule.holds(view))
 
     def why(self, rule: str, event: Event) -> tuple[Explanation, ...]:
         """Say which fields made a rule hold: the field, its tokened value, and the pattern of the rule, heaviest first."""

@@ -34,6 +34,7 @@ def detection(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Numbers, separated by commas.")] = "11,12,13,14,15",
     events: Annotated[int, typer.Option("--events", help="About how many lines a system and seed.", min=1)] = 60_000,
+    home: Home = None,
 ) -> None:
     """Simulate, learn from the first week, watch the second, and compare with the truth: one JSON line a seed."""
     from xmsec.bench.detection import detection
@@ -42,7 +43,7 @@ def detection(
     from xmsec.cli.scenarios import scenarios_of
     from xmsec.cli.settings import settings
 
-    dirs = content_dirs(settings())
+    dirs = content_dirs(settings(home))
     wanted = scenarios_of(dirs, scenario)
     numbers = _seeds(seeds)
     with progress("bench detection", len(numbers)) as bar:

@@ -44,7 +44,7 @@ def list_(
 
 
 @app.command("retry", epilog=example("xmsec dead retry"))
-def retry() -> int:
+def retry(home: Home = None) -> int:
     """Read refused records again at their positions. Not covered yet: scan the file with a new home instead."""
     from xmsec.model.errors import PolicyError
 

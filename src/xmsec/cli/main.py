@@ -27,16 +27,22 @@ from xmsec.cli import (
     simulate,
     worker,
 )
+from xmsec.cli.options import Debug
 from xmsec.model.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
 
 app = typer.Typer(
     name="xmsec",
-    help="Watch and protect data: from raw logs to graded, explained findings and rehearsed responses.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def every(debug: Debug = False) -> None:
+    """Watch and protect data: from raw logs to graded, explained findings and rehearsed responses."""
+
 
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("scan", epilog=scan.EXAMPLE)(scan.scan)

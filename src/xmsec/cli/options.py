@@ -22,7 +22,7 @@ Home = Annotated[
 ]
 Output = Annotated[Format | None, typer.Option("--format", help="How to print: a table on a terminal, JSON lines elsewhere.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; anywhere on the line.")]
 
 
 def example(text: str) -> str:

@@ -232,15 +232,40 @@ def test_a_line_that_is_no_event_is_named_by_its_number(tmp_path: Path, line: st
         ("{gte: 3}", "{}", "a correlation needs one of gte and gt"),
         ("{gte: 3}", "{gte: 3, field: url.path}", "value_count needs a field, and only it"),
         ("[some-rule]", "[no-rule]", 'rule "no-rule" is not loaded'),
-        ("[user.id]", "[url.path]", 'group-by starts with "url.path", no identity'),
         ("  timespan", "  aliases: {x: {some-rule: y}}\n  timespan", "aliases are not supported"),
     ],
-    ids=["kind", "timespan", "operator", "threshold", "field", "rule", "group", "aliases"],
+    ids=["kind", "timespan", "operator", "threshold", "field", "rule", "aliases"],
 )
 def test_a_correlation_that_is_not_covered_says_so(old: str, new: str, what: str) -> None:
     made = loaded([file_of(RULE), file_of(COUNT.replace(old, new, 1), "many-exports.yaml")])
     assert [problem.what for problem in made.problems] == [what]
     assert "many-exports" not in made.detectors
+
+
+@pytest.mark.parametrize(
+    ("group_by", "entity"),
+    [
+        ("[user.id]", "u7"),
+        ("[url.path, user.id]", "u7 / /a"),
+        ("[url.path]", "inline.test / /a"),
+        ("url.path", "inline.test / /a"),
+        ("[url.path, http.version]", "inline.test / /a / 2"),
+        ("[stream]", "inline.test"),
+        ("[]", "inline.test"),
+    ],
+    ids=["an identity", "an identity behind", "no identity", "a text", "two fields", "a kind", "none"],
+)
+def test_a_correlation_is_grouped_by_any_field_and_told_of_an_identity(group_by: str, entity: str) -> None:
+    tests = f"""tests:
+  - name: three of one path, and two of another
+    given:
+      events:
+        - {{user.id: u7, event.action: export, url.path: /a, http.version: 2, repeat: 3}}
+        - {{user.id: u8, event.action: export, url.path: /b, http.version: 2, time: "+1h", repeat: 2}}
+    findings: [{{entity: {entity}, count: 3}}]
+"""
+    files = [file_of(RULE), file_of(COUNT.replace("[user.id]", group_by) + tests, "many-exports.yaml")]
+    assert check(files[1], runner(loaded(files))) == []
 
 
 @pytest.mark.parametrize("generate", [False, True])

@@ -48,17 +48,22 @@ def show(
 ) -> None:
     """Show one section of the ledger, or what the stream proposes for a later revision."""
     from xmsec.cli.home import opened
-    from xmsec.cli.output import rows
+    from xmsec.cli.output import remark, rows
+    from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
+    from xmsec.runtime.assemble import current_ledger
 
     if section not in SECTIONS:
         raise ConfigError(f'no section "{section}"', where="ledger show", remedy=f"one of {', '.join(SECTIONS)}")
-    with opened(home, write=False) as here:
-        if section == "proposals":
+    if section == "proposals":
+        with opened(home, write=False) as here:
             told = [
                 {"dataset": dataset, "field": field, "type": kind, "seen": count}
                 for (dataset, field, kind), count in here.store.proposals().items()
             ]
-        else:
-            told = list(here.deployment.ledger.rows(section))  # type: ignore[arg-type]  # one of the sections: asked above
+    else:
+        book, problems = current_ledger(settings(home).home)
+        for problem in problems:
+            remark(f"xmsec: {problem}")
+        told = list(book.rows(section))  # type: ignore[arg-type]  # one of the sections: asked above
     rows(told, form, {name: name for name in (told[0] if told else {"": ""})})

@@ -34,7 +34,10 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        ZoneInfo(name)
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:  # no such zone; no name; the name of a folder
+            raise ValueError("no such zone; write an IANA name, Asia/Shanghai") from error
         return name
 
     @property

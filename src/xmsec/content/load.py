@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 FILE_BYTES = 4 << 20  # the largest shipped file is a tenth of it; more is not content but data
 DEPTH = 64
+SMALLEST, LARGEST = -(1 << 63), (1 << 64) - 1  # numbers that the caches' MessagePack can write
 FOLDERS = ("streams", "classifiers", "detectors", "playbooks", "assessments", "scenarios")
 
 
@@ -61,14 +62,20 @@ def _check(node: yaml.Node, depth: int, seen: set[int]) -> None:
         raise yaml.MarkedYAMLError(problem="an alias; write it out", problem_mark=node.start_mark)
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
-        for index, (key, value) in enumerate(node.value):
-            if key.value in keys[:index]:
+        keys: set[str] = set()
+        for key, value in node.value:
+            _check(key, depth + 1, seen)
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key that is no text", problem_mark=key.start_mark)
+            if key.value in keys:
                 raise yaml.MarkedYAMLError(problem=f'key "{key.value}" stands twice', problem_mark=key.start_mark)
+            keys.add(key.value)
             _check(value, depth + 1, seen)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             _check(value, depth + 1, seen)
+    elif node.tag == "tag:yaml.org,2002:int" and not SMALLEST <= int(node.value, 0) <= LARGEST:
+        raise yaml.MarkedYAMLError(problem="a number beyond 64 bits; write it in quotes", problem_mark=node.start_mark)
 
 
 class Document(msgspec.Struct, frozen=True):

@@ -44,7 +44,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Correlation:
-    """The detector of one correlation; keyed by the values of its group-by fields (without any, by stream)."""
+    """The detector of one correlation; keyed by the values of its group-by fields, after the stream when none is an identity."""
 
     state = Recent
 
@@ -54,7 +54,8 @@ class Correlation:
         self.fields = frozenset({*rule.group_by, *([rule.field] if rule.field else [])})
         self._rule = rule
         self._kind: KeyKind = _kind(rule.group_by)
-        self._field = rule.group_by[0] if len(rule.group_by) == 1 else None
+        self._whole = KINDS.keys().isdisjoint(rule.group_by)  # then it is the stream whose findings these are
+        self._field = rule.group_by[0] if len(rule.group_by) == 1 and not self._whole else None
         self._grid = Grid(rule.timespan, EPOCH - (zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0)))
 
     def initial(self) -> Sequence[Key]:
@@ -69,9 +70,9 @@ class Correlation:
             value = context.event.fields.get(self._field)
             if type(value) is str:
                 return (Key(self._kind, value),)
-        if not self._rule.group_by:
-            return keys_of("stream", context)
         values = [_values(context, field) for field in self._rule.group_by]
+        if self._whole:
+            values.insert(0, (context.event.stream,))
         return tuple(Key.of(self._kind, *parts) for parts in islice(product(*values), SUBJECTS))
 
     def start(self) -> Recent:
@@ -126,17 +127,16 @@ class Correlation:
 
     def _group(self, key: Key) -> list[Explanation]:
         parts = key.value.split(UNIT_SEPARATOR)
-        if not self._rule.group_by or len(parts) != len(self._rule.group_by):
+        values = parts[1:] if self._whole else parts
+        if len(values) != len(self._rule.group_by):
             return []
-        return [Explanation(field, part, "", 0.0) for field, part in zip(self._rule.group_by, parts, strict=True)]
+        return [Explanation(field, value, "", 0.0) for field, value in zip(self._rule.group_by, values, strict=True)]
 
 
 def _kind(group_by: Sequence[str]) -> KeyKind:
-    """Return the kind of key that a group is: its first field's, or a consumer with a dataset."""
-    if not group_by:
-        return "stream"
+    """Return the kind of key that a group is: its first identity's, or a consumer with a dataset; without any the stream's."""
     kinds = [KINDS[field] for field in group_by if field in KINDS]
-    return "consumer-dataset" if kinds == ["user", "dataset"] and len(group_by) == 2 else kinds[0]
+    return "consumer-dataset" if kinds == ["user", "dataset"] and len(group_by) == 2 else next(iter(kinds), "stream")
 
 
 def _values(context: Context, field: str) -> Sequence[str]:
@@ -187,10 +187,8 @@ def correlation_of(file: DetectorFile, ids: Mapping[str, str], zone: tzinfo) -> 
         raise file.error("value_count needs a field, and only it", "$.correlation.condition", "add or remove `field`")
     if body.aliases:
         raise file.error("aliases are not supported", "$.correlation.aliases", "map the fields under streams/ instead")
-    group_by = (body.group_by,) if isinstance(body.group_by, str) else tuple(body.group_by)
-    if group_by and group_by[0] not in KINDS:
-        known = ", ".join(sorted(field for field in KINDS if "." in field))
-        raise file.error(f'group-by starts with "{group_by[0]}", no identity', "$.correlation.group-by", f"start with {known}")
+    given = (body.group_by,) if isinstance(body.group_by, str) else body.group_by
+    group_by = tuple(sorted(given, key=lambda field: field not in KINDS))  # an identity first: it is whose finding this is
     names = references(file)[0]
     missing = sorted(name for name in names if name not in ids)
     if missing:

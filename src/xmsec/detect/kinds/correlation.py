@@ -44,7 +44,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Correlation:
-    """The detector of one correlation; keyed by the values of its group-by fields, after the stream when none is an identity."""
+    """The detector of one correlation; keyed by its group-by fields, after the stream when none of them is an identity."""
 
     state = Recent
 

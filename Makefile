@@ -29,7 +29,7 @@ bench: setup  ## speeds as ratios to baselines of the same run
 	@$(BIN)/xmsec bench pipeline
 
 wheel: setup  ## dist/*.whl with the content inside
-	@$(BIN)/python -m build --wheel --installer uv --outdir dist .
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 golden: setup  ## rewrite the golden files
 	@$(BIN)/python -m pytest -q tests/golden --golden

@@ -30,6 +30,6 @@ uv=$(sed -n 's/^\(uv==[0-9.]*\).*/\1/p' requirements.lock)
 [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" = "${uv#uv==}" ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv"
 export UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=$PWD/.venv
 .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
-.venv/bin/uv pip install --quiet --no-deps -e .
+.venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
 rm -f .venv/.lock-*
 touch "$stamp"

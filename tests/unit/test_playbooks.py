@@ -132,15 +132,27 @@ def test_the_shipped_playbook_is_valid_and_led_by_people() -> None:
         (lambda body: body["workflow"][body["workflow_start"]].update(on_completion=body["workflow_start"]), "comes again"),
         (lambda body: body.pop("playbook_variables"), "__duty_phone__"),
         (lambda body: body.pop("target_definitions"), "target"),
+        (lambda body: body.pop("agent_definitions"), "agent is not defined"),
         (lambda body: _acting(body)["commands"][0].update(command="POST /x"), "start line"),
         (lambda body: _acting(body)["commands"][0].update(type="bash"), "bash is not covered yet"),
         (lambda body: next(iter(_acting(body)["step_extensions"].values())).update(approvals="x"), "approvals"),
     ],
-    ids=["version", "start", "schema", "circle", "variable", "target", "line", "command", "extension"],
+    ids=["version", "start", "schema", "circle", "variable", "target", "agent", "line", "command", "extension"],
 )
 def test_what_cannot_be_carried_out_is_refused_when_loaded(change: Callable[[Any], None], says: str) -> None:
     with pytest.raises(ContentError, match=says):
         load_playbook(shipped(change))
+
+
+def test_roads_that_part_and_meet_again_are_walked_once() -> None:
+    def lengthen(body: Any) -> None:
+        workflow, (first, second) = body["workflow"], [name for name in body["workflow"] if name.startswith("action")][-2:]
+        names = [f"action--00000000-0000-4000-8000-{number:012}" for number in range(2_000)]
+        for name, after in zip(names, [*names[1:], second], strict=True):
+            workflow[name] = {**workflow[first], "on_success": after, "on_failure": after}
+        workflow[first].update(on_success=names[0], on_failure=names[0])
+
+    assert len(load_playbook(shipped(lengthen)).steps) > 2_000
 
 
 def _acting(body: Any) -> Any:

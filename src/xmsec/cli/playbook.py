@@ -170,7 +170,7 @@ def _run_of(here: Opened, given: str) -> str:
 def _resumed(here: Opened, run: str, by: str) -> tuple[str, Driver]:
     name = _run_of(here, run)
     began = here.runs.entries(name)[0].body
-    return name, _driver(here, began["playbook"], began["incident"], by)[0]
+    return name, _driver(here, began.get("playbook", ""), began.get("incident", name), by)[0]
 
 
 def _standing(here: Opened, run: str) -> dict[str, Any]:
@@ -178,12 +178,13 @@ def _standing(here: Opened, run: str) -> dict[str, Any]:
 
     entries = here.runs.entries(run)
     began = entries[0].body
-    known = here.deployment.playbooks.get(began["playbook"])
+    playbook, incident = began.get("playbook", ""), began.get("incident", "")  # none in a record that was altered
+    known = here.deployment.playbooks.get(playbook)
     stands = following(known, entries) if known else None
     return {
         "run": run,
-        "playbook": began["playbook"],
-        "incident": began["incident"],
+        "playbook": playbook,
+        "incident": incident,
         "stands": f"{stands.doing} {stands.step.id}" if stands else "its playbook left the content",
     }
 

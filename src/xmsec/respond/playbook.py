@@ -150,6 +150,9 @@ def _step(document: Document, name: str, body: Mapping[str, Any]) -> Step:
         if command["type"] == "http-api" and not re.fullmatch(r"[A-Z]+ /\S* HTTP/1\.1", command["command"]):
             raise document.error(f'step "{name}": not an HTTP start line', remedy="write it as: POST /path HTTP/1.1")
     targets = document.body.get("target_definitions", {})
+    agent = body.get("agent")
+    if agent is not None and agent not in document.body.get("agent_definitions", {}):
+        raise document.error(f'step "{name}": its agent is not defined', remedy="name one of agent_definitions")
     named = body.get("targets", ())
     if len(named) > 1 or any(target not in targets for target in named):
         raise document.error(f'step "{name}": needs one defined target', remedy="name one of target_definitions")
@@ -173,24 +176,36 @@ def _check_flow(document: Document, playbook: Playbook) -> None:
     """Refuse references into nothing, circles, and steps that no road reaches."""
     if playbook.start not in playbook.steps or playbook.steps[playbook.start].type != "start":
         raise document.error("workflow_start names no start step", remedy="name the step of type start")
-    seen: set[str] = set()
-
-    def walk(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise document.error(f'step "{name}" comes again after itself', remedy="break the circle")
-        if name not in playbook.steps:
-            raise document.error(f'step "{name}" does not exist', remedy="define it in workflow")
-        seen.add(name)
-        step = playbook.steps[name]
-        if step.type != "end" and step.next is None:
-            raise document.error(f'step "{name}" leads nowhere', remedy="give it on_completion or on_success")
-        for following in filter(None, (step.next, step.otherwise)):
-            walk(following, (*above, name))
-
-    walk(playbook.start, ())
+    seen = _walked(document, playbook)
     lost = sorted(playbook.steps.keys() - seen)
     if lost:
         raise document.error(f'step "{lost[0]}" is never reached', remedy="lead to it or take it out")
     unknown = sorted({*re.findall(r"__[A-Za-z_][\w-]*__(?=:value)", document.text)} - {*playbook.variables, *GIVEN})
     if unknown:
         raise document.error(f"variable {unknown[0]} is not defined", remedy="define it in playbook_variables")
+
+
+def _walked(document: Document, playbook: Playbook) -> set[str]:
+    """Return the steps that the road reaches, each visited once: roads that part and meet again are many."""
+    above: dict[str, None] = {}
+    done: set[str] = set()
+    waiting = [(playbook.start, False)]
+    while waiting:
+        name, left = waiting.pop()
+        if left:
+            del above[name]
+            done.add(name)
+            continue
+        if name in above:
+            raise document.error(f'step "{name}" comes again after itself', remedy="break the circle")
+        if name in done:
+            continue
+        step = playbook.steps.get(name)
+        if step is None:
+            raise document.error(f'step "{name}" does not exist', remedy="define it in workflow")
+        if step.type != "end" and step.next is None:
+            raise document.error(f'step "{name}" leads nowhere', remedy="give it on_completion or on_success")
+        above[name] = None
+        waiting.append((name, True))
+        waiting += ((following, False) for following in (step.otherwise, step.next) if following)
+    return done

@@ -1,4 +1,7 @@
-"""The record of playbook runs in SQLite: a chain that is only ever appended to, each entry durable before it counts."""
+"""The record of playbook runs in SQLite: a chain that is only ever appended to, each entry durable before it counts.
+
+What the last entry is stands beside the chain too, so that an end that was cut off is missed.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from xmsec.model.clock import rfc3339
+from xmsec.model.errors import PolicyError
 from xmsec.respond.chain import Entry, Kind, broken, linked
 from xmsec.store.sqlite import SqliteStore
 
+_HEAD = "chain_head"  # entry of `meta`: number and hash of the last entry
 _SELECT = "SELECT number, run, kind, step, body, by, at, hash FROM chain"
 
 
@@ -25,12 +30,16 @@ class Runs:
         return [_entry(row) for row in self._store.connection.execute(f"{_SELECT} WHERE run = ? ORDER BY number", (run,))]
 
     def append(self, run: str, kind: Kind, step: str, body: Mapping[str, str], by: str) -> Entry:
-        """Record one more thing; it is on disk when this returns."""
+        """Record one more thing; it is on disk when this returns. Raises PolicyError behind an end that was cut off."""
         with self._store.transaction() as connection:
             row = connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT 1").fetchone()
-            entry = linked(_entry(row) if row else None, run, kind, step, body, by, rfc3339(self._now()))
+            previous = _entry(row) if row else None
+            if _head(previous) != self._store.meta().get(_HEAD):
+                raise PolicyError("the record of runs was altered", where="chain", remedy="see xmsec playbook verify")
+            entry = linked(previous, run, kind, step, body, by, rfc3339(self._now()))
             columns = (entry.number, run, kind, step, json.dumps(entry.body, sort_keys=True), by, entry.at, entry.hash)
             connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?, ?, ?, ?, ?)", columns)
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_HEAD, _head(entry)))
         return entry
 
     def runs(self) -> Sequence[str]:
@@ -38,11 +47,27 @@ class Runs:
         return [run for (run,) in self._store.connection.execute("SELECT run FROM chain GROUP BY run ORDER BY min(number)")]
 
     def verify(self) -> tuple[int, int | None]:
-        """Return how many entries there are, and the first that does not follow from those before it."""
+        """Return how many entries there are, and the first that does not follow from those before it, or is not there."""
         entries = [_entry(row) for row in self._store.connection.execute(f"{_SELECT} ORDER BY number")]
-        return len(entries), broken(entries)
+        wrong = broken(entries)
+        if wrong is None and _head(entries[-1] if entries else None) != self._store.meta().get(_HEAD):
+            wrong = len(entries) + 1
+        return len(entries), wrong
 
 
 def _entry(row: Sequence[str]) -> Entry:
     number, run, kind, step, body, by, at, found = row
-    return Entry(int(number), run, kind, step, json.loads(body), by, at, found)  # type: ignore[arg-type]  # kind as it was written
+    return Entry(int(number), run, kind, step, _body(body), by, at, found)  # type: ignore[arg-type]  # kind as it was written
+
+
+def _head(last: Entry | None) -> str | None:
+    return None if last is None else f"{last.number} {last.hash}"
+
+
+def _body(text: str) -> dict[str, str]:
+    """Read an entry's facts; what was altered into something else is kept as text, so that its hash does not fit."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {"": str(text)}

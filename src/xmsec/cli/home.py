@@ -36,7 +36,7 @@ class Opened:
         self.settings, self.deployment = given, deployment
         self.key_check = check_value(key)
         self.recordings = given.home / "recordings"
-        self.store = SqliteStore(given.home / "store.sqlite", deployment.codecs)
+        self.store = SqliteStore(given.store_path, deployment.codecs)
         self.store.claim(self.key_check)
 
     @property
@@ -68,8 +68,8 @@ def one_of(given: str, known: Iterable[str], what: str, see: str) -> str:
 
 
 def key_of(given: Settings, *, create: bool) -> bytes:
-    """Read the deployment's key; an embedded home makes it at its first start."""
-    if create and given.key_file is None and not given.key_path.exists():
+    """Read the deployment's key; an embedded home makes it at its first start, and no other for a store that it has."""
+    if create and given.key_file is None and not given.key_path.exists() and not given.store_path.exists():
         return create_key(given.key_path)
     return read_key(given.key_path)
 

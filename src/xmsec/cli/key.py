@@ -63,10 +63,18 @@ def create(home: Home = None) -> None:
 
 @app.command("check", epilog=example("xmsec keys check"))
 def check(home: Home = None) -> None:
-    """Print the key's check value, and whether this home's store was made with it."""
+    """Print the key's check value; exit 2 when this home's store was made with another key."""
     from xmsec.classify.token import check_value
     from xmsec.cli.output import write
     from xmsec.cli.settings import settings
+    from xmsec.store.sqlite import SqliteStore
 
-    path = settings(home).key_path
-    write(f"{path} {check_value(read_key(path))}")
+    given = settings(home)
+    value = check_value(read_key(given.key_path))
+    if given.store_path.exists():
+        store = SqliteStore(given.store_path, {})
+        try:
+            store.claim(value)
+        finally:
+            store.close()
+    write(f"{given.key_path} {value}")

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         """Where the key is: `XMSEC_KEY_FILE`, else `key` in the home."""
         return self.key_file or self.home / "key"
 
+    @property
+    def store_path(self) -> Path:
+        """Where the embedded store is."""
+        return self.home / "store.sqlite"
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -32,7 +32,7 @@ ROUNDS = 8  # masking one hit can bare another beside it; a text that still bare
 MASK = "⟨"  # stands over what was found, and nothing that holds it is a hit; parse leaves none in a text
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A value that was found: offsets in code points, and which recogniser found it.
 
     left, right: the stretch that its token replaces; it is longer than the value where a refused hit hung over its edge.

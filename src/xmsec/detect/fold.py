@@ -33,7 +33,7 @@ LABELS = 32
 _place = attrgetter("time", "id")
 
 
-class Fold(msgspec.Struct, frozen=True):
+class Fold(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of the events that belong to one finding."""
 
     count: int

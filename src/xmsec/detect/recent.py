@@ -26,7 +26,7 @@ DIGEST = 5  # bytes a distinct value: two of 10,000 values coincide once in 20,0
 Seen = tuple[Context, Sequence[str]]  # an event and the values of the field that is counted
 
 
-class Slot(msgspec.Struct, frozen=True, array_like=True):
+class Slot(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What happened in one slot: how often, first and last, and the digests of the distinct values, sorted and joined."""
 
     number: int

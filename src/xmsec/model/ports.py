@@ -34,7 +34,7 @@ S = TypeVar("S")
 Owned = tuple[str, Key]  # whose state (a detector's id, or "incidents") and which key's
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """An owner's state of one key, and when it next wants time to pass (None: it waits for nothing)."""
 
     state: Any

@@ -11,7 +11,7 @@ from xmsec.content.streams import Stream
 from xmsec.model.types import Fields, Stage
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """Time and ECS fields of one line, as they stand there: `xmsec.parse.tidy` decodes and cleans them. Shows no value.
 
     datasets, stage: what the record itself says of them (a database's audit, a lineage event).

@@ -205,3 +205,9 @@ def test_the_trial_gives_the_detector_something_to_say(trial: Trial) -> None:
 
     count()
     assert max(told) > 0
+
+
+@trials
+def test_a_key_that_saw_nothing_waits_for_nothing(trial: Trial) -> None:
+    detector = trial.make()
+    assert detector.due(detector.start()) is None

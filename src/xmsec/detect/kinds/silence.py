@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from itertools import zip_longest
 
 import msgspec
 
@@ -110,8 +111,7 @@ class Silence:
 
     def due(self, state: Spoken) -> datetime | None:
         """Return when the next silence can be told, or one that was told can be settled."""
-        following = (*state.runs[1:], None)
-        times = [_due(run, then) for run, then in zip(state.runs, following, strict=True)]
+        times = [_due(run, then) for run, then in zip_longest(state.runs, state.runs[1:])]
         return min((time for time in times if time is not None), default=None)
 
     def advance(

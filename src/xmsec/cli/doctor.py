@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -56,7 +57,9 @@ def _checks(production: bool) -> dict[str, Callable[[Settings], Said]]:
 
 def _settings(given: Settings) -> Said:
     for name in type(given).model_fields:
-        yield "fine", f"XMSEC_{name.upper()}={getattr(given, name)}"
+        value = getattr(given, name)
+        told = os.pathsep.join(map(str, value)) if isinstance(value, tuple) else value  # as the environment writes it
+        yield "fine", f"XMSEC_{name.upper()}={'' if told is None else told}"
 
 
 def _key(given: Settings) -> Said:

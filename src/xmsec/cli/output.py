@@ -40,8 +40,10 @@ def rows(records: Iterable[Mapping[str, Any]], given: Format | None, columns: Ma
             write(encode(record))
     elif form is Format.json:
         write(msgspec.json.format(msgspec.json.encode(list(records)), indent=2).decode())
+    elif told := list(records):
+        table(list(columns), ([_cell(record, field) for field in columns.values()] for record in told))
     else:
-        table(list(columns), ([_cell(record, field) for field in columns.values()] for record in records))
+        remark("none · 无")
 
 
 def table(headings: Sequence[str], cells: Iterable[Sequence[str]], title: str = "") -> None:

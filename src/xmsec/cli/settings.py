@@ -76,7 +76,9 @@ def settings(home: Path | None = None) -> Settings:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"])
         raise ConfigError(
-            f"setting {name}: {first['msg']}", where=f"XMSEC_{name.upper()} or xmsec.toml", remedy="correct it"
+            f"setting {name}: {first['msg'].removeprefix('Value error, ')}",
+            where=f"XMSEC_{name.upper()} or xmsec.toml",
+            remedy="correct it",
         ) from error
     except ValueError as error:
         raise ConfigError("not TOML", where="xmsec.toml", remedy="correct it") from error

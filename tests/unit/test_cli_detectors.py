@@ -277,7 +277,7 @@ def test_a_detector_s_tests_read_the_ledger_beside_it(
 ) -> None:
     folder = own(tmp_path / "detectors" / "own")
     if inside:
-        monkeypatch.setenv("XMSEC_CONTENT_DIRS", json.dumps([str(tmp_path)]))
+        monkeypatch.setenv("XMSEC_CONTENT_DIRS", str(tmp_path))
     told = typed(capsys, "detectors", "test", folder, "--home", home)
     assert (told.code, told.err, told.out) == (0, [], ["2 tests, 0 failed"])
 

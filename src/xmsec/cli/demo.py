@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,7 +105,11 @@ def _learn(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> None:
 
 
 def _where(home: Path, folder: Path) -> None:
+    """Say how to look further, as it can be typed in the shell that this was started from."""
     from xmsec.cli.output import write
 
+    beside = Path(sys.argv[0]).parent / "activate"
+    first = f"source {beside}; " if shutil.which("xmsec") is None and beside.exists() else ""
+    named = "" if home == Path(".xmsec") else f" --home {home}"
     write(f"\nThe traffic and its truth · 流量与真相: {folder}")
-    write(f"Look further · 继续查看: export XMSEC_HOME={home}; xmsec incidents list")
+    write(f"Look further · 继续查看: {first}xmsec incidents list{named}")

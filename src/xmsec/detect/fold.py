@@ -60,8 +60,8 @@ class About(msgspec.Struct, frozen=True):
 
 def fold(before: Fold | None, contexts: Sequence[Context]) -> Fold:
     """Add events to a fold; any order and any batching give the same fold. `contexts` must not be empty."""
-    order = sorted((context.event for context in contexts), key=_place)
-    ids = tuple(map(_place, order[:EVENTS]))
+    order = [contexts[0].event] if len(contexts) == 1 else sorted((context.event for context in contexts), key=_place)
+    ids = tuple([(event.time, event.id) for event in order[:EVENTS]])
     heads = tuple(order[:EVIDENCE])
     grade: Level | None = None
     labels: set[str] = set()
@@ -75,15 +75,21 @@ def fold(before: Fold | None, contexts: Sequence[Context]) -> Fold:
             datasets.update(context.event.datasets)
     if before is None:
         return Fold(len(order), order[0].time, order[-1].time, ids, heads, grade, _least(labels), _least(datasets))
+    if before.ids and ids[0] > before.ids[-1]:  # the usual case: they come after all that is kept
+        ids = (*before.ids, *ids)[:EVENTS]
+        heads = before.evidence if len(before.evidence) == EVIDENCE else (*before.evidence, *heads)[:EVIDENCE]
+    else:
+        ids = tuple(sorted({*before.ids, *ids})[:EVENTS])
+        heads = tuple(sorted((*before.evidence, *heads), key=_place)[:EVIDENCE])
     return Fold(
         before.count + len(order),
         min(before.first, order[0].time),
         max(before.last, order[-1].time),
-        tuple(sorted({*before.ids, *ids})[:EVENTS]),
-        tuple(sorted((*before.evidence, *heads), key=_place)[:EVIDENCE]),
+        ids,
+        heads,
         graver(before.grade, grade),
-        _least(labels.union(before.labels)),
-        _least(datasets.union(before.datasets)),
+        _least(labels.union(before.labels)) if labels else before.labels,
+        _least(datasets.union(before.datasets)) if datasets else before.datasets,
     )
 
 

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from operator import ge, gt, le, lt, ne
 from typing import Any
@@ -145,6 +145,7 @@ def true_term(leaf: Leaf, view: View) -> tuple[Term, str]:
     return leaf.terms[0], next(iter(view.texts(leaf.field)), "")
 
 
+@lru_cache(maxsize=4096)
 def _leaf(leaf: Leaf) -> Holds:
     texts = [term for term in leaf.terms if isinstance(term, Text) and not term.cased]
     numbers = frozenset(term.number for term in leaf.terms if isinstance(term, Number))

@@ -86,11 +86,18 @@ def grown(before: Recent, grid: Grid, seen: Sequence[Seen], most: int) -> tuple[
     """
     seen_by_slot: dict[int, list[Seen]] = {}
     contexts_by_piece: dict[int, list[Context]] = {}
-    piece = grid.piece
+    piece, slot_of = grid.piece, grid.slot
     for item in seen:
-        number = grid.slot(item[0].event.time)
-        seen_by_slot.setdefault(number, []).append(item)
-        contexts_by_piece.setdefault(number - number % piece, []).append(item[0])
+        number = slot_of(item[0].event.time)
+        if number in seen_by_slot:
+            seen_by_slot[number].append(item)
+        else:
+            seen_by_slot[number] = [item]
+        first = number - number % piece
+        if first in contexts_by_piece:
+            contexts_by_piece[first].append(item[0])
+        else:
+            contexts_by_piece[first] = [item[0]]
     slots = {slot.number: slot for slot in before.slots}
     for number, items in seen_by_slot.items():
         slots[number] = _slot(slots.get(number), number, items, most)
@@ -104,13 +111,16 @@ def grown(before: Recent, grid: Grid, seen: Sequence[Seen], most: int) -> tuple[
 
 
 def _slot(before: Slot | None, number: int, seen: Sequence[Seen], most: int) -> Slot:
-    times = [context.event.time for context, _ in seen]
     digests = b"" if before is None else before.values
     if most:
         digests = _joined({*_digests(digests), *(_digest(value) for _, values in seen for value in values)}, most)
+    first = last = seen[0][0].event.time
+    if len(seen) > 1:
+        times = [context.event.time for context, _ in seen]
+        first, last = min(times), max(times)
     if before is None:
-        return Slot(number, len(times), min(times), max(times), digests)
-    return Slot(number, before.count + len(times), min(before.first, *times), max(before.last, *times), digests)
+        return Slot(number, len(seen), first, last, digests)
+    return Slot(number, before.count + len(seen), min(before.first, first), max(before.last, last), digests)
 
 
 def _digest(value: str) -> bytes:
@@ -128,6 +138,8 @@ def _joined(digests: Iterable[bytes], most: int) -> bytes:
 
 def since(recent: Recent, bucket: int) -> Recent:
     """Forget what lies before a bucket."""
+    if not recent.slots or recent.slots[-1].number < bucket * GRID:
+        return Recent()
     return Recent(
         tuple(slot for slot in recent.slots if slot.number >= bucket * GRID),
         tuple(item for item in recent.folds if item[0] >= bucket * GRID),

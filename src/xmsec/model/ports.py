@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -147,6 +147,16 @@ class Detector(Protocol[S]):
     def advance(self, states: Mapping[Key, S], watermark: datetime) -> tuple[Mapping[Key, S | None], Sequence[Finding]]:
         """Close what ended at or before the watermark; None evicts a state. Its findings are final."""
         ...
+
+
+@runtime_checkable
+class FedByRules(Protocol):
+    """A detector that also says on which rules' matches its keys rest, so that it is shown those events alone.
+
+    rules: an event for which none of them holds has no key of this detector; None: any event may have one.
+    """
+
+    rules: frozenset[str] | None
 
 
 class Grouping(Protocol):

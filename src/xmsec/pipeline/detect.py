@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from xmsec.model.clock import FAR
-from xmsec.model.ports import Detector, Held, Owned, States
+from xmsec.model.ports import Detector, FedByRules, Held, Owned, States
 from xmsec.model.states import Layered
 from xmsec.model.types import Context, Finding, Key, Rejected
 from xmsec.pipeline.attempt import attempt
@@ -26,8 +26,9 @@ def detect(contexts: Sequence[Context], road: Road, states: States, owns: Owns |
     findings: list[Finding] = []
     touched: dict[Owned, Held | None] = {}
     rejected: list[Rejected] = []
+    places = _places_by_rule(contexts)
     for detector in road.detectors.values():
-        fresh = _fresh(detector, contexts, owns)
+        fresh = _fresh(detector, _shown(detector, contexts, places), owns)
         if not fresh:
             continue
         before = {key: _state(detector, states, key) for key in dict.fromkeys(key for key, _ in fresh)}
@@ -37,6 +38,28 @@ def detect(contexts: Sequence[Context], road: Road, states: States, owns: Owns |
         for key, state in stepped.items():
             touched[detector.id, key] = Held(state, detector.due(state))
     return Told(findings, touched, rejected)
+
+
+def _places_by_rule(contexts: Sequence[Context]) -> Mapping[str, Sequence[int]]:
+    """Return for which events of a batch each rule holds."""
+    places: dict[str, list[int]] = {}
+    for place, context in enumerate(contexts):
+        for rule in context.matches:
+            if rule in places:
+                places[rule].append(place)
+            else:
+                places[rule] = [place]
+    return places
+
+
+def _shown(detector: Detector[Any], contexts: Sequence[Context], places: Mapping[str, Sequence[int]]) -> Sequence[Context]:
+    """Return the events that can have keys of a detector: asking each detector about each event costs as much as detecting."""
+    if not isinstance(detector, FedByRules) or detector.rules is None:
+        return contexts
+    found = [places[rule] for rule in detector.rules if rule in places]
+    if len(found) == 1:
+        return [contexts[place] for place in found[0]]
+    return [contexts[place] for place in sorted(set().union(*found))]
 
 
 def _fresh(detector: Detector[Any], contexts: Sequence[Context], owns: Owns | None) -> Fresh:

@@ -75,6 +75,7 @@ class Contract:
     def __init__(self, about: About, terms: Terms, entity: Keys, zone: tzinfo) -> None:
         self.id, self.version = about.id, about.version
         self.fields = frozenset(("user.id", "user.name", *((FIELDS,) if "fields" in terms.breaches else ())))
+        self.rules = None if terms.rule is None else frozenset({terms.rule})
         self._about, self._terms, self._entity, self._zone = about, terms, entity, zone
         self._of_whole = "fields" not in terms.breaches  # a valid grant on each dataset settles it
         self._grave = frozenset(LEVELS[LEVELS.index(terms.protected_from) :])

@@ -52,6 +52,7 @@ class Correlation:
         self.id = rule.about.id
         self.version = rule.about.version
         self.fields = frozenset({*rule.group_by, *([rule.field] if rule.field else [])})
+        self.rules = rule.rules
         self._rule = rule
         self._kind: KeyKind = _kind(rule.group_by)
         self._whole = KINDS.keys().isdisjoint(rule.group_by)  # then it is the stream whose findings these are

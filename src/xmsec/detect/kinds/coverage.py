@@ -146,14 +146,19 @@ class Coverage:
         return advanced, findings
 
     def _by_day(self, contexts: Sequence[Context]) -> list[_Group]:
+        """Divide a batch at midnights: events come nearly in order, so a day is looked up only where it changes."""
         times = [context.event.time for context in contexts]
         first, last = min(times), max(times)
         window = window_of(first, DAY, self._zone)
-        if window == window_of(last, DAY, self._zone):
+        if last < window.end:
             return [_Group(window, first, last, contexts, [context for context in contexts if context.event.flags])]
         days: dict[Window, list[Context]] = {}
-        for context in contexts:
-            days.setdefault(window_of(context.event.time, DAY, self._zone), []).append(context)
+        day = days[window] = []
+        for time, context in zip(times, contexts, strict=True):
+            if not window.start <= time < window.end:
+                window = window_of(time, DAY, self._zone)
+                day = days.setdefault(window, [])
+            day.append(context)
         return [group for window in sorted(days) for group in self._by_day(days[window])]
 
     def _count(self, day: Day | None, group: _Group) -> Day:

@@ -58,6 +58,7 @@ class SigmaFold:
     def __init__(self, rules: Mapping[str, Told], why: Why, fields: frozenset[str], zone: tzinfo) -> None:
         self.version = digest(*(f"{name} {rules[name].about.version}" for name in sorted(rules)))[:8]
         self.fields = fields | frozenset(KIND_BY_FIELD)
+        self.rules = frozenset(rules)
         self._rules = rules
         self._why = why
         self._zone = zone

@@ -72,8 +72,8 @@ class Extras(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     canonical type, whose token is shared (default: supported_entity); actor: such a value may identify an actor, so that it
     stays readable where a stream says so; kept: attributes that survive in a span, each with a name of `xmsec.classify.kept`;
     chance: the share of random strings of its shape that pass, which decides ties; refuses: the share of one-character changes
-    of a valid value that are refused, or proved no more. scan: for a pattern that costs the set engine much, by its name, a simpler one that
-    matches within every text where the pattern does.
+    of a valid value that are refused, or proved no more. scan: for a pattern that costs the set engine much, by its name, a
+    simpler one that matches within every text where the pattern does.
     positives: values, or texts with the value in them; negatives: texts without a hit of this type.
     """
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader, BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from xmsec.model.errors import ConfigError, InputError
 
@@ -33,7 +34,7 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str 
         if path == STDIN:
             if sys.stdin is None:
                 raise ConfigError("standard input is closed", where=STDIN, remedy="pipe something in, or name a file")
-            stdin = Rewound(sys.stdin.buffer)
+            stdin = Rewound(cast(BufferedReader, sys.stdin.buffer))
         by_stream.setdefault(stream or _guess(path, stdin, streams), []).append(path)
     return [FileSource(name, of, now, stdin) for name, of in sorted(by_stream.items())]
 
@@ -67,32 +68,49 @@ def _lines(content: Content) -> Iterator[bytes]:
 class Rewound:
     """Standard input whose head was read to guess its format, from its beginning."""
 
-    def __init__(self, inner: object) -> None:
+    def __init__(self, inner: BufferedReader) -> None:
         self._inner = inner
         self._head = b""
 
     def head(self, size: int) -> bytes:
         """Return the first bytes without taking them."""
-        while len(self._head) < size and (more := self._inner.read(size - len(self._head))):  # type: ignore[attr-defined]
+        while len(self._head) < size and (more := self._inner.read(size - len(self._head))):
             self._head += more
         return self._head
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Read on."""
+    def read1(self, size: int = -1, /) -> bytes:
+        """Read on: what there is, so that a pipe is not waited for."""
         if self._head:
             taken, self._head = (self._head, b"") if size < 0 else (self._head[:size], self._head[size:])
             return taken
-        return self._inner.read(size)  # type: ignore[attr-defined, no-any-return]
+        return self._inner.read1(size)
+
+    read = read1
 
 
 def _guess(path: str, stdin: Rewound | None, streams: Mapping[str, Stream]) -> str:
     """Guess whose records a file holds; one without a line yet is nobody's, and its blank lines count for any stream."""
     from xmsec.parse.guess import guess
 
-    head = stdin.head(HEAD_BYTES) if stdin is not None and path == "-" else _beginning(path)
+    head = _unpacked(stdin.head(HEAD_BYTES)) if stdin is not None and path == "-" else _beginning(path)
     if not head.strip(_BLANK):
         return min(streams, key=lambda name: (not name.startswith("generic."), name), default="generic")
     return guess(list(islice(head.split(b"\n"), HEAD_LINES)), streams)
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return what the first bytes of a packed input hold."""
+    from xmsec.sources.unpack import Counting, unpack
+
+    found = b""
+    try:
+        for chunk in unpack(Counting(BytesIO(head)), HEAD_BYTES):
+            found += chunk
+            if len(found) >= HEAD_BYTES:
+                break
+    except InputError:
+        pass  # the rest of it was not asked for
+    return found
 
 
 def _beginning(path: str) -> bytes:

@@ -72,6 +72,7 @@ class ScanRun:
         """Carry the input along the road: all of it, or until every partition has reached a moment of event time."""
         from xmsec.cli.output import progress
 
+        self._write_summary(self.summary([]))  # where it cannot be written is known before the work is done
         contents = [content for reading in self._run.readings for content in reading.contents]
         with progress("scan", sum(content.size_bytes for content in contents) or None) as bar:
             for outcomes in self._run.drive(until):

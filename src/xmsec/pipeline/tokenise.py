@@ -30,6 +30,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
         document, reason = attempt(road.parse, raw)
         if reason:
             rejected.append(Rejected(raw.position, "parse", reason, raw.received))
+            counts["cut", raw.position.stream, ""] += raw.cut
             done[place] = (_rejected_event(raw, road, "parse", reason), ())
         elif document is None:
             counts["blank", raw.position.stream, ""] += 1

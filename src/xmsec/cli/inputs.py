@@ -20,14 +20,22 @@ HEAD_BYTES = 64 << 10
 _BLANK = b"\xef\xbb\xbf\0 \t\r\n"
 
 
-def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str | None) -> Sequence[FileSource]:
-    """Make one source a stream from paths whose stream is named or guessed. Raises ConfigError, InputError."""
+def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], named: Sequence[str]) -> Sequence[FileSource]:
+    """Make one source a stream from paths. Raises ConfigError, InputError.
+
+    named: the streams that were named: one for all paths, one for each, or none, then they are guessed.
+    """
     from xmsec.cli.home import now
     from xmsec.sources.file import FileSource
     from xmsec.sources.unpack import STDIN
 
-    if stream is not None and stream not in streams:
-        raise ConfigError(f'no stream "{stream}"', where="--stream", remedy=f"one of {', '.join(sorted(streams))}")
+    for name in named:
+        if name not in streams:
+            raise ConfigError(f'no stream "{name}"', where="--stream", remedy=f"one of {', '.join(sorted(streams))}")
+    if len(named) not in (0, 1, len(paths)):
+        what = f"{len(named)} streams for {len(paths)} paths"
+        raise ConfigError(what, where="--stream", remedy="name one for all paths, or one for each in their order")
+    stream_by_path = dict(zip(paths, list(named) * (len(paths) if len(named) == 1 else 1), strict=False))
     by_stream: dict[str, list[str]] = {}
     stdin = None
     for path in dict.fromkeys(paths):
@@ -35,7 +43,7 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], stream: str 
             if sys.stdin is None:
                 raise ConfigError("standard input is closed", where=STDIN, remedy="pipe something in, or name a file")
             stdin = Rewound(cast(BufferedReader, sys.stdin.buffer))
-        by_stream.setdefault(stream or _guess(path, stdin, streams), []).append(path)
+        by_stream.setdefault(stream_by_path.get(path) or _guess(path, stdin, streams), []).append(path)
     return [FileSource(name, of, now, stdin) for name, of in sorted(by_stream.items())]
 
 

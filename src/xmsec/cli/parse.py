@@ -27,7 +27,7 @@ def parse(
 
     rejected: Counter[str] = Counter()
     deployment = roaded(home)
-    for source in sources_of(deployment.streams, [path], stream):
+    for source in sources_of(deployment.streams, [path], () if stream is None else (stream,)):
         for batch in source.read({}):
             taken = tokenise(batch, deployment.road)
             rejected.update(f"{one.leg}:{one.reason}" for one in taken.rejected)

@@ -25,7 +25,10 @@ EXAMPLE = example("xmsec scan /var/log/nginx/access.log* --summary summary.json 
 
 def scan(
     paths: Annotated[list[str], typer.Argument(help="Log files, also .gz and .zst; - reads standard input.")],
-    stream: Annotated[str | None, typer.Option("--stream", help="Whose records these are.", show_default="guessed")] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option("--stream", help="Whose records these are: once, or once a path.", show_default="guessed"),
+    ] = None,
     fail_on: Annotated[str | None, typer.Option("--fail-on", help="Exit 1 at a finding of this severity or graver.")] = None,
     summary: Annotated[Path | None, typer.Option("--summary", help="Write what became of every line, as JSON.")] = None,
     home: Home = None,
@@ -40,7 +43,7 @@ def scan(
 
     worst = _severity(fail_on)
     with opened(home, write=True) as here:
-        sources = sources_of(here.deployment.streams, paths, stream)
+        sources = sources_of(here.deployment.streams, paths, stream or ())
         run = ScanRun(here, sources, summary)
         run.drive()
         findings = run.findings()

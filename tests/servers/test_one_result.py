@@ -1,0 +1,143 @@
+"""One result: the same traffic through `scan`, and through Kafka, two workers of which one is killed, and Elasticsearch."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from kafka import KafkaProducer
+from tests.command import KEY, XMSEC, new_home, rows, xmsec
+from tests.command import environment as surroundings
+
+pytestmark = [pytest.mark.servers, pytest.mark.faults, pytest.mark.timeout(600)]
+
+EVENTS = 16_000
+PARTITIONS = 3
+PATIENCE_S = 240.0
+STREAMS = {
+    "gateway.log": "onestop-service.gateway",
+    "app-audit.jsonl": "onestop-service.app",
+    "auth.jsonl": "onestop-service.auth",
+    "postgresql.csv": "onestop-service.db",
+}
+Same = tuple[str, str, str, str, str, str, int]
+
+
+def same(finding: Mapping[str, Any]) -> Same:
+    """What two runs must agree on (the records of xmsec: detector, entity, window, severity, count)."""
+    entity, window = finding["entity"], finding["window"]
+    named = (finding["detector"], entity["type"], entity["id"], window["start"], window["end"], finding["severity"])
+    return (*named, finding["count"])
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks of a simulated system."""
+    folder = tmp_path_factory.mktemp("traffic")
+    made = xmsec("simulate", "--out", folder, "--scenario", "onestop-service", "--events", EVENTS, "--seed", 4711)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def scanned(home: Path, traffic: Path) -> list[dict[str, Any]]:
+    """What one process finds in a home."""
+    named = [part for stream in STREAMS.values() for part in ("--stream", stream)]
+    found = xmsec("scan", *(traffic / name for name in STREAMS), *named, "--home", home, "--format", "jsonl")
+    assert found.returncode == 0, found.stderr
+    return rows(found.stdout)
+
+
+def home_of(folder: Path, traffic: Path, learned: Path) -> Path:
+    """A home that knows the traffic's ledger, and the models of another home."""
+    home = new_home(folder, learned)
+    if (learned / "models").is_dir():
+        (home / "models").symlink_to(learned / "models")
+    imported = xmsec("ledger", "import", traffic / "ledger.yaml", "--home", home)
+    assert imported.returncode == 0, imported.stderr
+    return home
+
+
+def send(bootstrap: str, traffic: Path) -> int:
+    """Send every file's lines to its stream's topic, spread over the partitions, some with several lines a message."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=256 << 10)
+    count = 0
+    for name, stream in STREAMS.items():
+        lines = (traffic / name).read_bytes().splitlines()
+        count += len(lines)
+        for place in range(0, len(lines), 3):
+            partition = place // 3 % PARTITIONS
+            message = b"\n".join(lines[place : place + 3])
+            producer.send(f"xmsec.raw.{stream}", message, partition=partition)
+    producer.flush()
+    producer.close()
+    return count
+
+
+def indexed(client: Elasticsearch) -> dict[str, Same]:
+    """The findings that are final in the index, by document id."""
+    client.indices.refresh(index="xmsec-findings")
+    answer = client.search(index="xmsec-findings", size=10_000, query={"term": {"state": "final"}})
+    return {hit["_id"]: same(hit["_source"]) for hit in answer["hits"]["hits"]}
+
+
+def workers(homes: list[Path], environment: dict[str, str]) -> list[subprocess.Popen[bytes]]:
+    streams = ",".join(STREAMS.values())
+    arguments = ("worker", "all", "--streams", streams, "--idle", "8", "--home")
+    return [
+        subprocess.Popen(
+            [*XMSEC, *arguments, str(home)],
+            stdout=subprocess.DEVNULL,
+            stderr=(home / "worker.log").open("ab"),
+            env=surroundings(environment),
+        )
+        for home in homes
+    ]
+
+
+def test_scan_and_two_workers_of_which_one_is_killed_find_the_same(
+    traffic: Path, tmp_path: Path, kafka_bootstrap: str, es_url: str
+) -> None:
+    learned = home_of(tmp_path / "learning", traffic, tmp_path)
+    scanned(learned, traffic)
+    assert xmsec("detectors", "train", "all", "--home", learned).returncode == 0
+    expected = sorted(map(same, scanned(home_of(tmp_path / "scanning", traffic, learned), traffic)))
+    assert len({one[0] for one in expected}) >= 6, "the traffic must make several detectors speak"
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    environment = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_ES_URL": es_url, "XMSEC_KEY_FILE": str(key)}
+    streams = ",".join(STREAMS.values())
+    ensured = xmsec("topics", "ensure", "--partitions", PARTITIONS, "--streams", streams, env=environment)
+    assert ensured.returncode == 0, ensured.stderr
+    assert xmsec("index", "ensure", env=environment).returncode == 0
+    send(kafka_bootstrap, traffic)
+
+    homes = [home_of(tmp_path / name, traffic, learned) for name in ("one", "two")]
+    running = workers(homes, environment)
+    try:
+        with Elasticsearch(es_url) as client:
+            wait_for(lambda: client.count(index="xmsec-findings")["count"] >= 3, "the first findings")
+            running[0].kill()
+            running += workers(homes[:1], environment)
+            wait_for(lambda: sorted(indexed(client).values()) == expected, "the same findings")
+            found = indexed(client)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert sorted(found.values()) == expected
+
+
+def wait_for(holds: Any, what: str) -> None:
+    """Ask until something holds, or patience ends."""
+    end = monotonic() + PATIENCE_S
+    while not holds():
+        if monotonic() > end:
+            pytest.fail(f"not within {PATIENCE_S:.0f} s: {what}")
+        Event().wait(1.0)

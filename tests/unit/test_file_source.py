@@ -196,3 +196,11 @@ def test_a_thousand_packed_files_are_read_in_step(tmp_path: Path) -> None:
         written(tmp_path / f"{number}.gz", gzip.compress(b"%d first\n%d second\n" % (number, number))) for number in range(1000)
     ]
     assert len(raws(source(*paths))) == 2000
+
+
+def test_a_small_file_is_one_batch_that_ends_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.log", b"one\ntwo\n")
+    (reading,) = source(path).open({})
+    (batch,) = reading.batches()
+    assert [item.state if isinstance(item, Tick) else item.line for item in batch] == [b"one", b"two", "ended"]
+    assert reading.reached == 8

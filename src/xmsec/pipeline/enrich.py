@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -45,14 +46,19 @@ def enrich(taken: Taken, road: Road, states: States) -> Seen:
     passed = [item if isinstance(item, Tick) else _context(*item, next(matches), road) for item in timed]
     clocks = {source: hand.clock() for source, hand in moved.items()}
     together = {**states.clocks, **clocks}
-    stirred = len(passed) > sum(isinstance(item, Tick) for item in passed) or not event_time.quiet(states.clocks.values())
+    # the youngest first: of thousands of files the last to be read are still open, and that settles both questions at once
+    quiet = event_time.quiet(reversed(together.values()))
     return Seen(
         passed,
         clocks,
         counts,
-        event_time.watermark((clock, road.lateness(source[0])) for source, clock in together.items()),
-        quiet=stirred and event_time.quiet(together.values()),
+        event_time.watermark((clock, road.lateness(source[0])) for source, clock in reversed(together.items())),
+        quiet=quiet and (_has_events(passed) or not event_time.quiet(states.clocks.values())),
     )
+
+
+def _has_events(passed: Sequence[Context | Tick]) -> bool:
+    return any(not isinstance(item, Tick) for item in passed)
 
 
 class _Hand:

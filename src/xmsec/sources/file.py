@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Position, Raw, Rejected, Source, Tick
-from xmsec.sources.identity import HEAD_BYTES, identify, twin
+from xmsec.sources.identity import HEAD_BYTES, Known, twin
 from xmsec.sources.lines import Found, Lines
 from xmsec.sources.unpack import CHUNK_BYTES, STDIN, Counting, Readable, last_of_zstd, opened, packed, unpack
 
@@ -129,13 +129,25 @@ class Reading:
         return Tick(*self.source, self._now(), "open")
 
     def batches(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Sequence[Raw | Tick]]:
-        """Yield the records that stand after the position, and the tick that ends the partition."""
-        for content in self.contents:
-            yield from self._batches(content, chunk_bytes)
-        yield [Tick(*self.source, self._now(), "ended")]
+        """Yield the records that stand after the position; the last batch ends with the tick that ends the partition.
 
-    def _batches(self, content: Content, chunk_bytes: int) -> Iterator[Sequence[Raw | Tick]]:
-        """Begin at the last line that was given, because only its start is known, and leave it out."""
+        So a small file is one batch: with thousands of files, each batch costs a look at the clocks of all.
+        """
+        waiting: Sequence[Raw] = ()
+        reached = self.reached
+        for batch, behind in chain.from_iterable(self._batches(content, chunk_bytes) for content in self.contents):
+            if waiting:
+                self.reached = max(self.reached, reached)
+                yield waiting
+            waiting, reached = batch, behind
+        self.reached = max(self.reached, reached)
+        yield [*waiting, Tick(*self.source, self._now(), "ended")]
+
+    def _batches(self, content: Content, chunk_bytes: int) -> Iterator[tuple[Sequence[Raw], int]]:
+        """Begin at the last line that was given, because only its start is known, and leave it out.
+
+        Yields batches, each with the byte behind it.
+        """
         skipping = self._last is not None
         lines = Lines(self._last or 0)
         for found in self._lines(content, lines, chunk_bytes):
@@ -146,8 +158,7 @@ class Reading:
                 end = start + self._batch_lines
                 batch = self._raws(found[start:end])
                 self._last = batch[-1].position.offset
-                self.reached = found[end][0] if end < len(found) else lines.reached
-                yield batch
+                yield batch, found[end][0] if end < len(found) else lines.reached
 
     def _lines(self, content: Content, lines: Lines, chunk_bytes: int) -> Iterator[Sequence[Found]]:
         try:
@@ -194,11 +205,13 @@ class FileSource:
     def open(self, after: Mapping[str, Position]) -> Sequence[Reading]:
         """Find out which partitions the files are. Raises ConfigError for a path that is no readable file."""
         by_partition: dict[str, list[Content]] = {}
+        known = Known(after)
         for path in self._paths:
             content = Content(path, self._stdin if path == STDIN else None)
             if not content.head and content.damage is None:
                 continue
-            partition = self._place(content, after, by_partition)
+            partition = self._place(content, after, by_partition, known)
+            known.add(partition)
             by_partition.setdefault(partition, []).append(content)
             self.partition_by_path[path] = partition
         self.readings = [
@@ -207,8 +220,10 @@ class FileSource:
         ]
         return self.readings
 
-    def _place(self, content: Content, after: Mapping[str, Position], placed: Mapping[str, Sequence[Content]]) -> str:
-        partition = identify(self.stream, content.head, {*after, *placed})
+    def _place(
+        self, content: Content, after: Mapping[str, Position], placed: Mapping[str, Sequence[Content]], known: Known
+    ) -> str:
+        partition = known.identify(self.stream, content.head)
         own = twin(partition, content.inode)
         others = placed.get(partition, ())
         if own in after or any(not alike(content.head, other.head) for other in others):

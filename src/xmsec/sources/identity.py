@@ -7,7 +7,7 @@ file was first seen. `~<inode>` follows for a second file that begins alike and 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from hashlib import blake2b
 
 HEAD_BYTES = 1024
@@ -27,15 +27,29 @@ def partition_of(stream: str, head: bytes) -> str:
     return f"{blake2b(stream.encode() + bytes(1) + head, digest_size=8).hexdigest()}-{len(head):x}"
 
 
-def identify(stream: str, head: bytes, known: Collection[str]) -> str:
-    """Name the partition of a file: the known one with the longest beginning that this file has too, else a new one."""
-    lengths = {int(found[1], 16) for name in known if (found := _PARTITION.fullmatch(name))}
-    for length in sorted(lengths, reverse=True):
-        if 0 < length <= len(head):
-            name = partition_of(stream, head[:length])
-            if name in known:
-                return name
-    return partition_of(stream, head)
+class Known:
+    """The partitions of a stream that are known, and how long their beginnings are."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names: set[str] = set()
+        self._lengths: set[int] = set()
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Take one more."""
+        self._names.add(name)
+        if found := _PARTITION.fullmatch(name):
+            self._lengths.add(int(found[1], 16))
+
+    def identify(self, stream: str, head: bytes) -> str:
+        """Name the partition of a file: the known one with the longest beginning that this file has too, else a new one."""
+        for length in sorted(self._lengths, reverse=True):
+            if 0 < length <= len(head):
+                name = partition_of(stream, head[:length])
+                if name in self._names:
+                    return name
+        return partition_of(stream, head)
 
 
 def twin(partition: str, inode: int) -> str:

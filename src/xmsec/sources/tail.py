@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from xmsec.model.errors import ConfigError
 from xmsec.model.types import Position, Raw, Rejected, Tick
 from xmsec.sources.file import Content, Reading, alike
-from xmsec.sources.identity import HEAD_BYTES, identify, twin
+from xmsec.sources.identity import HEAD_BYTES, Known, twin
 from xmsec.sources.lines import Found, Lines
 from xmsec.sources.unpack import CHUNK_BYTES, opened
 
@@ -100,7 +100,7 @@ class Tail:
         if not content.packed and b"\n" not in content.head and len(content.head) < HEAD_BYTES:
             return []
         followed = {file.partition: file for file in self._followed.values()}
-        partition = identify(self.stream, content.head, {*self._after, *followed})
+        partition = Known({*self._after, *followed}).identify(self.stream, content.head)
         own = twin(partition, content.inode)
         other = followed.get(partition)
         if own in self._after or (other is not None and not alike(content.head, other.head)):
@@ -171,10 +171,11 @@ class _Followed:
     def _take_packed(self, reading: Reading, now: datetime) -> Sequence[Raw | Tick]:
         self._heard = now
         batch = next(self._batches)
-        if isinstance(batch[-1], Tick):
-            self.ended, self.problems = True, reading.problems
-        else:
-            self.position = batch[-1].position
+        for item in batch[-2:]:  # the last one ends with a tick
+            if isinstance(item, Tick):
+                self.ended, self.problems = True, reading.problems
+            else:
+                self.position = item.position
         return batch
 
     def _raws(self, found: Sequence[Found], now: datetime) -> Sequence[Raw]:

@@ -156,14 +156,16 @@ def _write_parquet(part: Path, found: Iterable[Frame], key_check: str) -> None:
     from xmsec.store.columns import SCHEMA, table
 
     waiting: list[pa.Table] = []
+    waiting_rows = 0
     with part.open("wb") as file:
         with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
             writer.add_key_value_metadata({"xmsec.key_check": key_check})
             for frame in found:
                 waiting.append(table(frame))
-                if sum(one.num_rows for one in waiting) >= GROUP_ROWS:
+                waiting_rows += waiting[-1].num_rows
+                if waiting_rows >= GROUP_ROWS:
                     writer.write_table(pa.concat_tables(waiting))
-                    waiting = []
+                    waiting, waiting_rows = [], 0
             if waiting:
                 writer.write_table(pa.concat_tables(waiting))
         file.flush()

@@ -112,6 +112,9 @@ def _failed(error: Exception) -> int:
         _close_output()
         where = error.filename or _place(error)
         return _say(f"{error.strerror or type(error).__name__}; {where}; check path, permission and disk", EXIT_USAGE)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "xmsec").startswith("xmsec"):
+        what = f"{error.name} is not installed"  # an extra that this command needs
+        return _say(f"{what}; {_place(error)}; pip install 'xmsec[kafka,elastic]'", EXIT_USAGE)
     return _say(f"internal error ({type(error).__name__}); {_place(error)}; run it with --debug and report it", EXIT_INTERNAL)
 
 

@@ -86,18 +86,11 @@ def indexed(client: Elasticsearch) -> dict[str, Same]:
     return {hit["_id"]: same(hit["_source"]) for hit in answer["hits"]["hits"]}
 
 
-def workers(homes: list[Path], environment: dict[str, str]) -> list[subprocess.Popen[bytes]]:
+def worker(home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     streams = ",".join(STREAMS.values())
-    arguments = ("worker", "all", "--streams", streams, "--idle", "8", "--home")
-    return [
-        subprocess.Popen(
-            [*XMSEC, *arguments, str(home)],
-            stdout=subprocess.DEVNULL,
-            stderr=(home / "worker.log").open("ab"),
-            env=surroundings(environment),
-        )
-        for home in homes
-    ]
+    command = [*XMSEC, "worker", "all", "--streams", streams, "--idle", "8", "--home", str(home)]
+    with (home / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(environment))
 
 
 def test_scan_and_two_workers_of_which_one_is_killed_find_the_same(
@@ -119,12 +112,12 @@ def test_scan_and_two_workers_of_which_one_is_killed_find_the_same(
     send(kafka_bootstrap, traffic)
 
     homes = [home_of(tmp_path / name, traffic, learned) for name in ("one", "two")]
-    running = workers(homes, environment)
+    running = [worker(home, environment) for home in homes]
     try:
         with Elasticsearch(es_url) as client:
             wait_for(lambda: client.count(index="xmsec-findings")["count"] >= 3, "the first findings")
             running[0].kill()
-            running += workers(homes[:1], environment)
+            running.append(worker(homes[0], environment))
             wait_for(lambda: sorted(indexed(client).values()) == expected, "the same findings")
             found = indexed(client)
     finally:

@@ -14,6 +14,9 @@ from xmsec.model.types import Event, Parsed, Raw, Rejected, Source, Tick
 from xmsec.pipeline.attempt import attempt
 from xmsec.pipeline.road import Road, Taken, Tokened
 
+_WHOLE = "url.original"
+_PARTS = frozenset({"url.path", "url.query", "url.domain", "url.username"})  # ECS: what stands there stands in the whole too
+
 
 def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
     """Parse and classify: from here on there are tokens only. Has no state."""
@@ -91,7 +94,8 @@ def _tally(passed: Iterable[Tokened | Tick], counts: Counter[tuple[str, str, str
         if "rejected" not in event.flags:
             counts["parsed", event.stream, ""] += 1
         for span in spans:
-            counts["tokens", event.stream, span.type] += 1
+            if span.field not in _PARTS or _WHOLE not in event.fields:
+                counts["tokens", event.stream, span.type] += 1
 
 
 def _proposals(passed: Iterable[Tokened | Tick]) -> Counter[tuple[str, str, str]]:

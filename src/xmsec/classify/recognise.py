@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +29,7 @@ from xmsec.model.errors import ContentError
 THRESHOLD = 0.5  # a hit below it is none
 BOOST = 0.35  # what a context word adds, as in Presidio
 BEFORE, AFTER = 24, 12  # characters around a value in which a context word counts
+VALIDATED = 1 << 12  # values whose proof is remembered: one stands in a URL and again in its path or query
 ROUNDS = 8  # masking one hit can bare another beside it; a text that still bares more is replaced whole
 MASK = "⟨"  # stands over what was found, and nothing that holds it is a hit; parse leaves none in a text
 
@@ -241,7 +243,7 @@ def _validator(recogniser: Recogniser) -> Validator | None:
         raise ContentError(
             f'validator "{name}" is unknown', where=recogniser.name, remedy=f"use {', '.join(sorted(VALIDATORS))}"
         )
-    return None if name is None else VALIDATORS[name]
+    return None if name is None else lru_cache(VALIDATED)(VALIDATORS[name])
 
 
 def _canonical(recogniser: Recogniser) -> Callable[[str], str]:

@@ -48,12 +48,13 @@ def literals_of(leaf: Leaf) -> list[str]:
 
 
 class Column:
-    """One field's judged parts. known: value → what it makes true; None stands for an absent field."""
+    """One field's judged parts. known: value → what it makes true, None stands for an absent field; asked: values to judge."""
 
-    __slots__ = ("known", "rest", "scanned")
+    __slots__ = ("asked", "known", "rest", "scanned")
 
     def __init__(self) -> None:
         self.known: dict[Any, Held] = {}
+        self.asked: dict[Any, None] = {}
         self.rest: list[int] = []  # parts that no literal announces: tried at every new value
         self.scanned = False
 
@@ -77,7 +78,6 @@ class Judge:
         self._waiting = [by_literal[literal] for literal in literals]
         self._prefilter = Prefilter([literal.encode("utf-8", "replace") for literal in literals], 0, cache, literal=True)
         self._same: dict[Held, Held] = {}
-        self._asked: dict[tuple[int, Any], tuple[Column, Any]] = {}
         self._passing: list[tuple[Column, Any]] = []
         self._remembered = 0
         self.forget()
@@ -98,19 +98,23 @@ class Judge:
     def ask(self, column: Column, value: Any) -> Held | None:
         """Return what a value makes true that is not known yet; None when it will be known after `answer`."""
         if type(value) in PLAIN:
-            self._asked[id(column), value] = (column, value)
+            column.asked[value] = None
             return None
-        return self._judge([(column, value)])[0]
+        return self._judge([column], [value])[0]
 
     def answer(self) -> None:
         """Judge all that was asked since."""
-        asked = list(self._asked.values())
-        self._asked.clear()
-        for (column, value), found in zip(asked, self._judge(asked), strict=True):
+        columns: list[Column] = []
+        values: list[Any] = []
+        for column in self.columns.values():
+            columns += [column] * len(column.asked)
+            values += column.asked
+            column.asked.clear()
+        for column, value, found in zip(columns, values, self._judge(columns, values), strict=True):
             column.known[value] = found
             if type(value) is str and len(value) > REMEMBERED_CHARACTERS:
                 self._passing.append((column, value))
-        self._remembered += len(asked)
+        self._remembered += len(values)
 
     def pass_by(self) -> None:
         """Forget the long values of a batch that is done."""
@@ -118,15 +122,17 @@ class Judge:
             column.known.pop(value, None)
         self._passing.clear()
 
-    def _judge(self, asked: Sequence[tuple[Column, Any]]) -> list[Held]:
-        tried = [list(column.rest) for column, _ in asked]
-        scanned = [at for at, (column, _) in enumerate(asked) if column.scanned]
-        for number, literal in self._prefilter.scan([_text(asked[at][1]) for at in scanned]):
+    def _judge(self, columns: Sequence[Column], values: Sequence[Any]) -> list[Held]:
+        scanned = [at for at, column in enumerate(columns) if column.scanned]
+        tried: dict[int, list[int]] = {}
+        for number, literal in self._prefilter.scan([_text(values[at]) for at in scanned]):
             at = scanned[number]
-            tried[at] += self._waiting[literal].get(asked[at][0], ())
+            waiting = self._waiting[literal].get(columns[at])
+            if waiting is not None:
+                tried.setdefault(at, []).extend(waiting)
         return [
-            self._hold(places, View({_VALUE: value})) if places else _NOTHING
-            for places, (_, value) in zip(tried, asked, strict=True)
+            self._hold((*column.rest, *tried.get(at, ())), View({_VALUE: value})) if column.rest or at in tried else _NOTHING
+            for at, (column, value) in enumerate(zip(columns, values, strict=True))
         ]
 
     def _hold(self, places: Iterable[int], view: View) -> Held:

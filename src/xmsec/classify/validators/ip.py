@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
+@lru_cache(1 << 12)
 def parsed(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address that a text is, or None."""
     try:

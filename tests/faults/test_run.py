@@ -201,15 +201,24 @@ def test_a_playbook_that_an_incident_asks_for_begins_and_waits(
     assert (run["playbook"], run["stands"].split()[0]) == ("contain-account", "wait")
     (incident,) = json.loads(service.get("/api/incidents"))["rows"]
     assert incident["id"] == run["incident"]
-    second_writer = xmsec("playbook", "resume", run["run"], "--home", home, env=content)
-    assert (second_writer.returncode, second_writer.stdout) == (2, b"")
-    assert second_writer.stderr.count(b"\n") == 1
+    approved = xmsec("playbook", "approve", run["run"], run["stands"].split()[1], "--home", home, env=content)
+    assert approved.returncode == 0, approved.stderr
+    (after,) = runs()
+    assert after["stands"] != run["stands"]
 
     assert service.end() == 4
-    resumed = xmsec("playbook", "resume", run["run"], "--home", home, env=content)
-    assert resumed.returncode == 0, resumed.stderr
     verified = xmsec("playbook", "verify", "--home", home, env=content)
     assert (verified.returncode, verified.stdout.rstrip().endswith(b", whole")) == (0, True)
+
+
+def test_a_second_writer_is_refused_while_it_runs(
+    serve: Callable[[], Service], logs: Path, home: Path, content: dict[str, str]
+) -> None:
+    (logs / "door.log").write_text(line(0, "lin"))
+    serve()
+    other = xmsec("scan", logs / "door.log", "--stream", "office.door", "--home", home, env=content)
+    assert (other.returncode, other.stdout, other.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"another xmsec is writing here" in other.stderr
 
 
 def test_pages_follow_by_cursor_and_bad_parameters_are_problems(serve: Callable[[], Service], logs: Path) -> None:

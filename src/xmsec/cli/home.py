@@ -17,7 +17,7 @@ from xmsec.model.errors import ConfigError
 from xmsec.model.types import Incident
 from xmsec.runtime.assemble import Deployment, assemble
 from xmsec.runtime.files import Rig
-from xmsec.store.lock import HomeLock
+from xmsec.store.lock import PLAYBOOKS, HomeLock
 from xmsec.store.runs import Runs
 from xmsec.store.sqlite import SqliteStore
 
@@ -115,6 +115,13 @@ def opened(home: Path | None, *, write: bool) -> Iterator[Opened]:
     finally:
         if lock is not None:
             lock.close()
+
+
+@contextmanager
+def responding(home: Path | None) -> Iterator[Opened]:
+    """Open a home to carry out playbooks, beside its writer. Raises ConfigError when another process does so there."""
+    with opened(home, write=False) as here, HomeLock(here.settings.home, PLAYBOOKS):
+        yield here
 
 
 def monotonic() -> float:

@@ -87,9 +87,9 @@ def run(
     home: Home = None,
 ) -> int:
     """Begin a run for an incident (one a playbook and incident), and go on until a person is needed."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.home import responding
 
-    with opened(home, write=True) as here:
+    with responding(home) as here:
         driver, name = _driver(here, playbook, incident, by)
         driver.start(name)
         return _say(name, driver.carry(name))
@@ -105,9 +105,9 @@ def approve(
     home: Home = None,
 ) -> int:
     """Approve the step that a run waits with, and go on."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.home import responding
 
-    with opened(home, write=True) as here:
+    with responding(home) as here:
         name, driver = _resumed(here, run, by)
         driver.approve(name, step, done=done, again=again)
         return _say(name, driver.carry(name))
@@ -116,9 +116,9 @@ def approve(
 @app.command("resume", epilog=example("xmsec playbook resume 81c0"))
 def resume(run: Annotated[str, typer.Argument(help="Id of the run.")], by: ByOption = "unknown", home: Home = None) -> int:
     """Go on with a run that was interrupted; a step whose end is not recorded is asked for at its target."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.home import responding
 
-    with opened(home, write=True) as here:
+    with responding(home) as here:
         name, driver = _resumed(here, run, by)
         return _say(name, driver.carry(name))
 

@@ -15,7 +15,7 @@ from xmsec.cli.options import Home, example
 
 if TYPE_CHECKING:
     from xmsec.cli.home import Opened
-    from xmsec.model.types import Raw, Source, Tick
+    from xmsec.model.types import Intent, Raw, Source, Tick
     from xmsec.sources.tail import Tail
 
 EXAMPLE = example("XMSEC_CONTENT_DIRS=/etc/xmsec/content xmsec run --port 8470")
@@ -82,21 +82,36 @@ def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[
 
 
 def _begin(here: Opened) -> None:
-    """Begin a run for each intent that has none; it goes on until a person is needed."""
+    """Begin a run for each intent that has none; who carries out playbooks at this moment is not waited for."""
+    from xmsec.model.errors import ConfigError
+    from xmsec.store.lock import PLAYBOOKS, HomeLock
+
+    begun = {*here.runs.runs()}
+    wished = [intent for intent in here.store.intents() if intent.id not in begun]
+    if not wished:
+        return
+    try:
+        lock = HomeLock(here.settings.home, PLAYBOOKS)
+    except ConfigError:
+        return  # the next commit asks again
+    with lock:
+        for intent in wished:
+            _start(here, intent)
+
+
+def _start(here: Opened, intent: Intent) -> None:
+    """Begin one run; it goes on until a person is needed."""
     from xmsec.cli.output import remark
     from xmsec.model.errors import XmsecError
     from xmsec.respond.connectors import every_connector
     from xmsec.respond.drive import Driver
 
-    runs = here.runs
-    begun = {*runs.runs()}
-    for intent in here.store.intents():
-        playbook = here.deployment.playbooks.get(intent.playbook)
-        if playbook is None or intent.id in begun:
-            continue
-        driver = Driver(playbook, here.incident(intent.incident), runs, every_connector(), "xmsec")
-        driver.start(intent.id)
-        try:
-            driver.carry(intent.id)
-        except XmsecError as error:
-            remark(f"xmsec: {error}")
+    playbook = here.deployment.playbooks.get(intent.playbook)
+    if playbook is None:
+        return
+    driver = Driver(playbook, here.incident(intent.incident), here.runs, every_connector(), "xmsec")
+    driver.start(intent.id)
+    try:
+        driver.carry(intent.id)
+    except XmsecError as error:
+        remark(f"xmsec: {error}")

@@ -1,4 +1,4 @@
-"""One writer a home: a lock that the system gives back when its holder dies, however it dies."""
+"""Who may write in a home: locks that the system gives back when their holder dies, however it dies."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from types import TracebackType
 
 from xmsec.model.errors import ConfigError
 
+WRITER = "lock"  # of states, positions and findings, which its holder keeps in memory too
+PLAYBOOKS = "playbooks.lock"  # of playbook runs, so that a person can approve beside a service that reads on
+
 
 class HomeLock:
-    """Holds HOME/lock until it is closed. Raises ConfigError when another process holds it; never waits."""
+    """Holds a lock of a home until it is closed. Raises ConfigError when another process holds it; never waits."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, name: str = WRITER) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)
             raise ConfigError(
-                "another xmsec is writing here", where=str(home), remedy="wait until it ends, or use another --home"
+                "another xmsec is writing here", where=str(home / name), remedy="wait until it ends, or use another --home"
             ) from error
 
     def close(self) -> None:

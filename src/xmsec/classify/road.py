@@ -17,7 +17,7 @@ import msgspec
 from xmsec.classify.kept import KEPT
 from xmsec.classify.recognise import Hit, Place, Recognisers
 from xmsec.classify.token import UNTOKENISED, tokener
-from xmsec.classify.typed import Kind, holds, kind_of
+from xmsec.classify.typed import Kind, holds, kind_of, may_be_large
 from xmsec.content.classifiers import Classifiers, Recogniser
 from xmsec.content.streams import Stream
 from xmsec.model.errors import ContentError
@@ -35,12 +35,13 @@ RENAMED = "xmsec.renamed"  # tokens that stand in field names, so that spans rea
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """How one field of a stream is scanned. clean: texts of it in which nothing was found."""
+    """How one field of a stream is scanned. clean: texts of it in which nothing was found; large: long numbers are usual."""
 
     name: str
     place: Place
     kind: Kind | None
     clean: set[str]
+    large: bool = False
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -149,7 +150,7 @@ class _Leg:
                 if value not in clean:
                     add(index, field, WHOLE, value)
             elif kind is int or kind is float:
-                if field.kind is None and not -SMALLEST_NUMBER < value < SMALLEST_NUMBER:
+                if not -SMALLEST_NUMBER < value < SMALLEST_NUMBER and not field.large:
                     add(index, field, WHOLE, text_of(value))
             elif kind is list:
                 for part, item in enumerate(value):
@@ -230,7 +231,9 @@ class _Leg:
             if known is not None:
                 kind = None if name in known.scan else kind
             readable = kind == "address" or (known is not None and name in known.identities)
-            field = self._fields[stream, name] = _Field(name, Place(name, readable), kind, set())
+            field = self._fields[stream, name] = _Field(
+                name, Place(name, readable), kind, set(), kind is not None and (kind != "number" or may_be_large(name))
+            )
         return field
 
     def _event(self, parsed: Parsed, plan: _Plan, found: dict[str, _Parts] | None) -> Tokened:

@@ -45,6 +45,8 @@ _BY_NAME: dict[str, Kind] = {
         "word",
     ),
 }
+_LARGE = frozenset(("event.duration", "event.sequence", "event.count", "file.size", "log.offset", "db.rows"))
+_LARGE_ENDINGS = (".bytes", ".packets")
 _BY_ENDING: tuple[tuple[str, Kind], ...] = (
     (".ip", "address"),
     (".mac", "address"),
@@ -70,3 +72,12 @@ def holds(kind: Kind, text: str) -> bool:
     (True, False, True)
     """
     return SHAPES[kind].fullmatch(text) is not None
+
+
+def may_be_large(field: str) -> bool:
+    """Whether a number of seven digits or more is nothing odd in a field: bytes and nanoseconds, but no port and no status.
+
+    >>> may_be_large("http.response.body.bytes"), may_be_large("source.port")
+    (True, False)
+    """
+    return field in _LARGE or field.endswith(_LARGE_ENDINGS)

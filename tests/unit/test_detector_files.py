@@ -215,6 +215,12 @@ def test_match_prints_events_in_order_and_names_what_does_not_load(tmp_path: Pat
     assert [Path(problem.where.partition(":")[0]).name for problem in problems] == ["bad.yml"]
 
 
+def test_an_empty_object_has_no_field_and_a_blank_line_is_no_event(tmp_path: Path) -> None:
+    (tmp_path / "null.yml").write_text(BASE.replace("a.b: x", "a.b: null"), encoding="utf-8")
+    hits, problems = rules_match([tmp_path / "null.yml"], ["{}", "", '{"a":{"b":"x"}}', '{"a":{}}'])
+    assert ([hit.event for hit in hits], problems) == ([0, 3], [])
+
+
 @pytest.mark.parametrize("line", ["nonsense", "[1]", '"x"', "[" * 5000], ids=["text", "list", "string", "deep"])
 def test_a_line_that_is_no_event_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     (tmp_path / "good.yml").write_text(BASE, encoding="utf-8")

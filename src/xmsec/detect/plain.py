@@ -65,13 +65,13 @@ def _batches(lines: Iterable[bytes | str], size: int = 500) -> Iterator[tuple[in
 
 
 def _document(line: bytes | str, number: int) -> dict[str, Any]:
-    """Read one line; a blank line is an event without fields."""
+    """Read one line; a blank line is no event, an empty object is one in which every field is null."""
     if not line.strip():
         return {}
     try:
         found = json.loads(line)
         if isinstance(found, dict):
-            return flatten(found)
+            return flatten(found) or {"": None}
     except (ValueError, RecursionError) as error:
         raise InputError("not-json", where=f"line {number}", remedy="one JSON object a line") from error
     raise InputError("not-an-object", where=f"line {number}", remedy="one JSON object a line")

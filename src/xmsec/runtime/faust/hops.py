@@ -1,8 +1,8 @@
 """The road cut into hops, each a pure function: what a frame gives, and which rows remember it.
 
-Whoever calls a hop first sends what it gave, acknowledged, and only then writes the rows. A frame that comes again is known by
-its number and gives nothing. One whose rows were written in part (a crash between two rows) finds in each row the offset of
-the frame that wrote it, and is taken by the others alone.
+Whoever calls a hop first sends what it gave, acknowledged, and only then writes the share's pending rows. A frame that comes
+again is known by its number and gives nothing. One whose rows were written in part (a crash between two rows) finds in each
+row the offset of the frame that wrote it last, and is taken by the others alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xmsec.pipeline.enrich import enrich
 from xmsec.pipeline.group import INCIDENTS, group
 from xmsec.pipeline.road import Road, Taken, Tokened
 from xmsec.runtime.faust import frames
-from xmsec.runtime.faust.share import Heard, Kept, Rows, Share
+from xmsec.runtime.faust.share import Heard, Kept, Share
 from xmsec.sources.lines import LINE_BYTES
 
 
@@ -46,11 +46,14 @@ def by_source(taken: Taken, road: Road) -> list[frames.Tokened]:
 
 
 def enriched(
-    frame: frames.Tokened, number: int, clock: Clock, road: Road, count: int
-) -> tuple[Clock, list[frames.Contexts], Counts]:
+    frame: frames.Tokened, offset: int, share: Share, road: Road, count: int
+) -> tuple[list[frames.Contexts], Counts] | None:
     """Move a source's clock; give a frame for each of `count` partitions, with the events that touch its keys."""
+    heard = share.heard(frame.source)
+    if offset <= heard.number:
+        return None
     states = Memory()
-    states.clocks[frame.source] = clock
+    states.clocks[frame.source] = heard.clock
     seen = enrich(Taken(frame.items, (), Counter(), Counter()), road, states)
     shares: list[list[Context]] = [[] for _ in range(count)]
     partitions: dict[Key, int] = {}
@@ -58,8 +61,9 @@ def enriched(
         for place in {_place(key, partitions, count) for owner in road.detectors.values() for key in owner.keys(context)}:
             shares[place].append(context)
     moved = seen.clocks[frame.source]
+    share.take_in(frame.source, Heard(offset, moved), {}, offset)
     told = Clock(moved.state, moved.maximum, moved.received)  # the rest is enrich's own
-    return moved, [_contexts(frame, number, told, share) for share in shares], seen.counts
+    return [_contexts(frame, offset, told, contexts) for contexts in shares], seen.counts
 
 
 def _place(key: Key, partitions: dict[Key, int], count: int) -> int:
@@ -79,12 +83,11 @@ class Detected(msgspec.Struct, frozen=True):
 
     findings: Mapping[int, frames.Findings]
     rejected: Sequence[Rejected]
-    rows: Rows
 
 
 def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, count: int) -> Detected | None:
     """Show detectors the events of this partition's keys, let time pass; None for a frame that was taken before."""
-    if share.known(frame.source, frame.number):
+    if frame.number <= share.heard(frame.source).number:
         return None
     before = share.clocks
     after = {**before, frame.source: frame.clock}
@@ -98,11 +101,10 @@ def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, coun
     report = quiet(after.values()) and (bool(contexts) or not quiet(before.values()))
     closed = advance(road, Layered(share, told.states), watermark, report=report)
     findings = (*told.findings, *closed.findings)
-    return Detected(
-        _spread(findings, Heard(offset, Clock(maximum=watermark)), share, _struck(share.watermark(before), watermark), count),
-        (*told.rejected, *closed.rejected),
-        share.write(frame.source, Heard(frame.number, frame.clock), {**told.states, **closed.states}, offset),
-    )
+    heard = Heard(offset, Clock(maximum=watermark))
+    to_all = _struck(share.watermark(before), watermark)
+    share.take_in(frame.source, Heard(frame.number, frame.clock), {**told.states, **closed.states}, offset)
+    return Detected(_spread(findings, heard, share, to_all, count), (*told.rejected, *closed.rejected))
 
 
 def _struck(before: datetime | None, after: datetime | None) -> bool:
@@ -120,16 +122,15 @@ def _spread(findings: Sequence[Finding], heard: Heard, share: Share, to_all: boo
     }
 
 
-def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> tuple[frames.Cases, Rows] | None:
+def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> frames.Cases | None:
     """Fold findings into their entities' incidents; None for a frame that was taken before."""
     origin = ("", str(frame.origin))
-    if share.known(origin, frame.number):
+    if frame.number <= share.heard(origin).number:
         return None
     heard = Heard(frame.number, Clock(maximum=frame.watermark))
-    watermark = share.watermark({**share.clocks, origin: heard.clock})
-    cases = group(frame.findings, road, share, watermark)
-    rows = share.write(origin, heard, cases.states, offset)
-    return frames.Cases(frame.findings, tuple(cases.incidents), tuple(cases.intents)), rows
+    cases = group(frame.findings, road, share, share.watermark({**share.clocks, origin: heard.clock}))
+    share.take_in(origin, heard, cases.states, offset)
+    return frames.Cases(frame.findings, tuple(cases.incidents), tuple(cases.intents))
 
 
 def kept_by_detectors(road: Road, participants: Sequence[Source], number: int, count: int) -> Kept:
@@ -147,3 +148,6 @@ def kept_by_detectors(road: Road, participants: Sequence[Source], number: int, c
 def kept_by_grouping(road: Road, count: int) -> Kept:
     """Return what a partition of findings keeps."""
     return Kept({INCIDENTS: road.grouping.state}, [("", str(origin)) for origin in range(count)], {}, {})
+
+
+NOTHING = Kept({}, (), {}, {})  # what a partition of tokened frames keeps besides clocks

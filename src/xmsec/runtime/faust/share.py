@@ -1,12 +1,14 @@
 """What one partition remembers: states of its keys and clocks of its sources, as rows of bytes.
 
-A row is about 30 bytes and its state (at most 64 KiB, as its detector says). An evicted state leaves an empty row until the
-next frame: were it deleted at once, a crash before the frame's last row would give its events to a new state.
+A row is about 30 bytes and its state (at most 64 KiB, as its detector says). Frames are taken in, several if several wait, and
+their rows are written together: states first, then clocks, so that a crash in between leaves rows that say of themselves which
+frames they know. An evicted state leaves an empty row, which is deleted behind the clocks of its frame: were it deleted before,
+a crash would give its events to a new state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 from typing import Any, cast
@@ -17,7 +19,7 @@ from xmsec.model import clock as event_time
 from xmsec.model.ports import Held, Owned
 from xmsec.model.types import Clock, Key, KeyKind, Source
 
-Rows = Mapping[bytes, bytes | None]  # what a frame writes, in this order; None deletes
+Rows = Sequence[tuple[bytes, bytes | None]]  # what frames write, in this order; None deletes
 _STATE, _CLOCK = b"s", b"c"
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -41,21 +43,6 @@ _row = msgspec.msgpack.Decoder(Row)
 _heard = msgspec.msgpack.Decoder(Heard)
 
 
-def heard_of(rows: Mapping[bytes, bytes], number: int, source: Source) -> Heard:
-    """Return the last frame that a partition heard of a source."""
-    value = rows.get(_clock_name(number, source))
-    return Heard(-1, Clock()) if value is None else _heard.decode(value)
-
-
-def remember(number: int, source: Source, heard: Heard) -> Rows:
-    """Return the row that remembers a source's frame and clock."""
-    return {_clock_name(number, source): _encode(heard)}
-
-
-def _clock_name(number: int, source: Source) -> bytes:
-    return number.to_bytes(2, "big") + _CLOCK + "\0".join(source).encode()
-
-
 class Kept(msgspec.Struct, frozen=True):
     """What a kind of partition keeps.
 
@@ -77,8 +64,11 @@ class Share:
         self._head = number.to_bytes(2, "big")
         self._heard = {source: Heard(-1, Clock()) for source in kept.participants}
         self._dues: dict[Owned, datetime] = {}
-        self._evicted: list[bytes] = []
-        self._read: dict[Owned, Row | None] = {}  # rows as this frame has read them
+        self._evicted: dict[bytes, int] = {}  # empty rows, and the frame that emptied them
+        self._last = -1  # the last frame taken in
+        self._read: dict[Owned, Row | None] = {}  # rows as they are, with what is not yet durable
+        self._fresh: dict[Owned, None] = {}  # whose rows are not yet durable, in their order
+        self._spoke: dict[Source, None] = {}
         self._decoders = {owner: msgspec.msgpack.Decoder(kind) for owner, kind in kept.types.items()}
         for name in rows:
             if name.startswith(self._head):
@@ -96,7 +86,7 @@ class Share:
             return
         row = _row.decode(self._rows[name])
         if row.state is None:
-            self._evicted.append(name)
+            self._evicted[name] = row.frame
         elif row.due is not None:
             self._dues[parts[0], Key(cast(KeyKind, parts[1]), parts[2])] = row.due
 
@@ -140,31 +130,41 @@ class Share:
         owner, key = owned
         return self._head + _STATE + f"{owner}\0{key.kind}\0{key.value}".encode("utf-8", "surrogatepass")
 
-    def known(self, source: Source, number: int) -> bool:
-        """Whether this frame of a source, or a later one, was taken before."""
-        return source in self._heard and number <= self._heard[source].number
+    def heard(self, source: Source) -> Heard:
+        """Return the last frame of a source, and its clock."""
+        return self._heard.get(source) or Heard(-1, Clock())
 
     def watermark(self, clocks: Mapping[Source, Clock]) -> datetime | None:
         """Return how far event time has come; None while someone who takes part is awaited."""
         lateness = self._kept.lateness
         return event_time.watermark((clock, lateness.get(source[0], timedelta(0))) for source, clock in clocks.items())
 
-    def write(self, source: Source, heard: Heard, touched: Mapping[Owned, Held | None], frame: int) -> Rows:
-        """Return the rows that remember a frame, the source's last: only with it the frame is done."""
-        rows: dict[bytes, bytes | None] = dict.fromkeys(self._evicted)
-        self._evicted = []
+    def take_in(self, source: Source, heard: Heard, touched: Mapping[Owned, Held | None], frame: int) -> None:
+        """Remember a frame, not yet durably."""
         for owned, held in touched.items():
-            name = self._name(owned)
             before = self._dues.pop(owned, None)
+            self._fresh[owned] = None
             if held is None:
-                rows[name] = _encode(Row(frame, None, None))
-                self._evicted.append(name)
+                self._read[owned] = Row(frame, None, None)
+                self._evicted[self._name(owned)] = frame
                 continue
-            rows[name] = _encode(Row(frame, held.due, _encode(held.state)))
+            self._read[owned] = Row(frame, held.due, _encode(held.state))
+            self._evicted.pop(self._name(owned), None)
             if held.due is not None:
                 self._dues[owned] = held.due
                 if held.due != before:
                     heappush(self._turns, (held.due, owned))
+        self._last = frame
         self._heard[source] = heard
-        self._read = {}
-        return {**rows, **remember(self.number, source, heard)}
+        self._spoke[source] = None
+
+    def pending(self) -> Rows:
+        """Return the rows that make durable what was taken in since `settle`, in the order in which they must be written."""
+        states = [(self._name(owned), _encode(self._read[owned])) for owned in self._fresh]
+        clocks = [(self._head + _CLOCK + "\0".join(source).encode(), _encode(self._heard[source])) for source in self._spoke]
+        return [*states, *clocks, *((name, None) for name, frame in self._evicted.items() if frame <= self._last)]
+
+    def settle(self) -> None:
+        """What was pending is durable, and in the rows."""
+        self._evicted = {name: frame for name, frame in self._evicted.items() if frame > self._last}
+        self._read, self._fresh, self._spoke = {}, {}, {}

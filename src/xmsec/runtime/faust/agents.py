@@ -1,0 +1,174 @@
+"""The hops between classify and the stores: what each makes of frames. Send, then write, then acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import faust
+
+from xmsec.model.errors import ServiceError
+from xmsec.model.types import Finding, Incident, Intent, Position, Rejected, Source
+from xmsec.pipeline.road import Road
+from xmsec.runtime.faust import frames, hops
+from xmsec.runtime.faust.inbox import Inbox
+from xmsec.runtime.faust.post import RETRY_S, Message, Post, log
+from xmsec.runtime.faust.share import Heard
+from xmsec.runtime.faust.tables import Table
+from xmsec.runtime.faust.topics import Cluster
+
+Sink = Callable[[Sequence[Finding], Sequence[Incident], Sequence[Intent]], None]
+
+
+class Hop(Protocol):
+    """What is done with one frame, and the table that remembers it."""
+
+    leg: str
+    reads: str
+    table: Table
+
+    def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
+        """Give what a frame gives; nothing is sent or written yet."""
+        ...
+
+
+def follow(app: faust.App, post: Post, hop: Hop) -> None:
+    """Register a hop: batches of frames are taken one by one, and what they gave is sent and written together."""
+    inbox = Inbox(app)
+
+    async def carry() -> None:
+        while True:
+            batch = await inbox.batch()
+            epoch = inbox.epoch
+            messages: list[Message] = []
+            dead: list[Rejected] = []
+            for event in batch:
+                message = event.message
+                try:
+                    messages += hop.take(message.partition, message.offset, event.value, dead)
+                except Exception as error:  # noqa: BLE001 - the edge: a frame must not stop the others
+                    dead.append(post.broken(hop.leg, Position(hop.reads, str(message.partition), message.offset), error))
+            await post.send(messages)
+            await post.reject(dead)
+            if inbox.epoch != epoch:  # the shares that took the frames are gone
+                inbox.leave(batch)
+                continue
+            await hop.table.commit()
+            for event in batch:
+                event.ack()
+
+    app.agent(app.topic(hop.reads, key_type=bytes, value_type=bytes), name=hop.leg)(inbox.follow)
+    app.task(carry)
+
+
+class Enrich:
+    """Tokened frames in, frames of contexts out: one for each partition, also when it has no event for it."""
+
+    leg = "enrich"
+
+    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
+        self.reads = cluster.topic("tokened")
+        self.table = Table(app, post, "clocks", self.reads, lambda _: hops.NOTHING, count)
+        self._road, self._count = road, count
+        self._events = app.topic(cluster.topic("events"), key_type=bytes, value_type=bytes)
+
+    def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
+        """Move the clock of the frame's source, unless the frame was taken before."""
+        told = hops.enriched(frames.unpack(value, frames.Tokened), offset, self.table.share(number), self._road, self._count)
+        if told is None:
+            return ()
+        return [Message(self._events, place, frames.pack(one)) for place, one in enumerate(told[0])]
+
+
+class Detect:
+    """Frames of contexts in, findings out, by the partition of their entity."""
+
+    leg = "detect"
+
+    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, spread: tuple[Sequence[Source], int]) -> None:
+        sources, count = spread
+        self.reads = cluster.topic("events")
+        kept = lambda number: hops.kept_by_detectors(road, sources, number, count)  # noqa: E731 - one expression, used once
+        self.table = Table(app, post, "states", self.reads, kept, count)
+        self._road, self._count = road, count
+        self._findings = app.topic(cluster.topic("findings"), key_type=bytes, value_type=bytes)
+
+    def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
+        """Show detectors what the frame holds for this partition's keys; a frame that breaks them still moves the clock."""
+        frame = frames.unpack(value, frames.Contexts)
+        share = self.table.share(number)
+        try:
+            told = hops.detected(frame, offset, share, self._road, self._count)
+        except Exception:
+            share.take_in(frame.source, Heard(frame.number, frame.clock), {}, offset)
+            raise
+        if told is None:
+            return ()
+        dead += told.rejected
+        return [Message(self._findings, place, frames.pack(one)) for place, one in told.findings.items()]
+
+
+class Group:
+    """Findings in, cases out: the findings, and the incidents and intents that they make."""
+
+    leg = "group"
+
+    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
+        self.reads = cluster.topic("findings")
+        self.table = Table(app, post, "incidents", self.reads, lambda _: hops.kept_by_grouping(road, count), count)
+        self._road = road
+        self._cases = app.topic(cluster.topic("cases"), key_type=bytes, value_type=bytes)
+
+    def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
+        """Fold the frame's findings into their entities' incidents."""
+        cases = hops.grouped(frames.unpack(value, frames.Findings), offset, self.table.share(number), self._road)
+        return [Message(self._cases, number, frames.pack(cases))] if cases is not None and cases.findings else ()
+
+
+class Index:
+    """Cases in; out to a store that may be slow or away, and is waited for."""
+
+    def __init__(self, app: faust.App, post: Post, cluster: Cluster, sink: Sink) -> None:
+        self._app, self._post, self._sink, self._reads = app, post, sink, cluster.topic("cases")
+        self._inbox = Inbox(app)
+
+    def register(self) -> None:
+        """Make agent and task of it."""
+        topic = self._app.topic(self._reads, key_type=bytes, value_type=bytes)
+        self._app.agent(topic, name="index")(self._inbox.follow)
+        self._app.task(self._carry)
+
+    async def _carry(self) -> None:
+        while True:
+            batch = await self._inbox.batch()
+            try:
+                done = await self._hand_over([frames.unpack(event.value, frames.Cases) for event in batch])
+            except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
+                done = True
+                places = (Position(self._reads, str(e.message.partition), e.message.offset) for e in batch)
+                await self._post.reject([self._post.broken("index", place, error) for place in places])
+            if done:
+                for event in batch:
+                    event.ack()
+            else:
+                self._inbox.leave(batch)
+
+    async def _hand_over(self, batch: Sequence[frames.Cases]) -> bool:
+        """Hand over until it is taken; false when a rebalance or a stop came first."""
+        findings = {finding.id: finding for cases in batch for finding in cases.findings}
+        incidents = {incident.id: incident for cases in batch for incident in cases.incidents}
+        intents = {intent.id: intent for cases in batch for intent in cases.intents}
+        told = (list(findings.values()), list(incidents.values()), list(intents.values()))
+        while True:
+            try:
+                await asyncio.to_thread(self._sink, *told)
+            except ServiceError as error:
+                if not error.retry:
+                    raise
+                log.warning("not indexed, trying again: %s", error)
+            else:
+                return True
+            if self._app.rebalancing or self._app.should_stop:
+                return False
+            await asyncio.sleep(RETRY_S)

@@ -1,0 +1,98 @@
+"""A worker: the Faust app with the agents of its roles.
+
+classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index; what no hop can carry → `dead`. All
+workers of a deployment are one consumer group, whatever their roles; each hop's partitions are spread over those that run it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import faust
+import msgspec
+
+from xmsec.model.errors import ConfigError
+from xmsec.model.types import Source
+from xmsec.pipeline.road import Road
+from xmsec.runtime.faust import frames
+from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
+from xmsec.runtime.faust.classify import Classify
+from xmsec.runtime.faust.post import Post
+from xmsec.runtime.faust.topics import Cluster, describe, participants
+
+ROLES = ("classify", "detect", "index", "record", "respond")
+NOT_YET = {"record": "the embedded runtime writes recordings", "respond": "playbooks are run by the embedded runtime"}
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a worker runs.
+
+    idle_s: how long a source may say nothing until event time passes without it; session_s: how long until the partitions of a
+    worker that was killed move to others.
+    """
+
+    cluster: Cluster
+    datadir: Path
+    idle_s: float = 10.0
+    session_s: float = 10.0
+
+
+def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None = None) -> None:
+    """Run these roles until a signal; it ends the process.
+
+    sink: where findings, incidents and intents go; it raises a ServiceError that may be retried when it must be waited for.
+    Raises ConfigError when topics are missing or nothing is left to run, ServiceError when Kafka does not answer.
+    """
+    for role in sorted(NOT_YET.keys() & set(roles)):
+        print(f"xmsec: no {role} worker yet; {NOT_YET[role]}", file=sys.stderr)
+    if not set(roles) - NOT_YET.keys():
+        raise ConfigError("nothing to run", where=", ".join(sorted(roles)), remedy="start classify, detect, index or all")
+    found = describe(place.cluster)
+    sources = participants(place.cluster, found)
+    app = assemble(road, place, roles, (sources, found[place.cluster.topic("events")]), sink)
+    faust.Worker(app, loglevel="WARN", quiet=True, redirect_stdouts=False).execute_from_commandline()
+
+
+def assemble(
+    road: Road, place: Place, roles: Collection[str], spread: tuple[Sequence[Source], int], sink: Sink | None
+) -> faust.App:
+    """Make the app. spread: every partition of the raw topics, and how many partitions the topics between hops have."""
+    _, count = spread
+    cluster = place.cluster
+    app = _app(place)
+    post = Post(app, cluster.topic("dead"))
+    if "classify" in roles:
+        Classify(app, post, road, cluster, count).register(place.idle_s)
+    if "detect" in roles:
+        follow(app, post, Enrich(app, post, road, cluster, count))
+        follow(app, post, Detect(app, post, road, cluster, spread))
+        follow(app, post, Group(app, post, road, cluster, count))
+    if "index" in roles:
+        if sink is None:
+            raise ConfigError("index has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
+        Index(app, post, cluster, sink).register()
+    return app
+
+
+def _app(place: Place) -> faust.App:
+    place.datadir.mkdir(parents=True, exist_ok=True)
+    return faust.App(
+        place.cluster.prefix,
+        broker=f"kafka://{place.cluster.bootstrap}",
+        store="memory://",
+        datadir=str(place.datadir),
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        stream_wait_empty=True,  # a frame in hand is finished before its partition goes to another worker
+        broker_session_timeout=place.session_s,
+        broker_heartbeat_interval=place.session_s / 4,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=frames.MESSAGE_BYTES,
+        producer_max_request_size=frames.MESSAGE_BYTES,
+    )

@@ -1,0 +1,76 @@
+"""What waits for a hop: messages taken from Faust's stream, not yet acknowledged, given out as batches.
+
+A batch is what waits; only classify lingers for more, so that its frames are full. During a rebalance Faust waits until all
+that was taken in is acknowledged: what is in hand is finished before a partition goes to another worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import faust
+
+Item = Any  # a faust.EventT, or a value that goes the same way
+
+FRAMES = 64  # a batch waits for acknowledgements twice (7 ms each on a busy broker), however many frames it has
+BATCH_BYTES = 4 << 20  # which a batch may pass by one message
+
+
+class Inbox:
+    """A bounded queue between a stream and the loop that carries its messages.
+
+    epoch: grows when partitions are assigned. What was taken in before is not carried after: it is read again, from what was
+    committed, by whoever has its partition then.
+    """
+
+    def __init__(self, app: faust.App, limit: int = FRAMES, linger_s: float = 0.0) -> None:
+        self._app, self._limit, self._linger_s = app, limit, linger_s
+        self._queue: asyncio.Queue[tuple[int, Item]] = asyncio.Queue(2 * limit)
+        self.epoch = 0
+        signal: Any = app.on_partitions_assigned
+        signal.connect(self._assigned)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
+
+    async def follow(self, stream: Any) -> None:
+        """Take in a stream's messages, as fast as they are carried."""
+        async for event in stream.noack().events():
+            await self.put(event)
+
+    async def put(self, item: Item) -> None:
+        """Take in one, behind those that wait."""
+        await self._queue.put((self.epoch, item))
+
+    async def batch(self) -> list[Item]:
+        """Wait for something, and return all that waits, up to the limits; never nothing."""
+        while True:
+            waiting = [await self._queue.get()]
+            if self._linger_s and self._queue.qsize() < self._limit:
+                await asyncio.sleep(self._linger_s)
+            size_bytes = size(waiting[0][1])
+            while len(waiting) < self._limit and size_bytes < BATCH_BYTES and not self._queue.empty():
+                waiting.append(self._queue.get_nowait())
+                size_bytes += size(waiting[-1][1])
+            self.leave([item for epoch, item in waiting if epoch != self.epoch])
+            batch = [item for epoch, item in waiting if epoch == self.epoch]
+            if batch:
+                return batch
+
+    def leave(self, batch: Sequence[Item]) -> None:
+        """Give messages up unacknowledged; a rebalance waits for what is in Faust's set, and must not wait for them."""
+        unacked = cast(Any, self._app.consumer)._unacked_messages
+        for item in batch:
+            unacked.discard(getattr(item, "message", None))
+
+    async def _assigned(self, _: Any, *__: Any, **___: Any) -> None:
+        self.epoch += 1
+
+
+def size(item: Item) -> int:
+    """Bytes of a message's value."""
+    return len(getattr(item, "value", None) or b"")

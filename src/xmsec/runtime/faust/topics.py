@@ -1,0 +1,116 @@
+"""The deployment's topics: made, and looked at, through kafka-python's administration client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from xmsec.model.errors import ConfigError, ServiceError
+from xmsec.model.types import Source
+from xmsec.runtime.faust.frames import MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
+
+HOPS = ("tokened", "events", "findings", "cases")  # the topics between hops; all have the same partitions
+TABLES = ("clocks", "states", "incidents")  # their changelogs have the same, too
+DAY_MS = 86_400_000
+_KEPT_MS = {"dead": 30 * DAY_MS, "control": 7 * DAY_MS, "raw": 2 * DAY_MS}  # raw holds values: no longer than a weekend
+_HOP_MS = 7 * DAY_MS  # a worker may be down for a long holiday's week
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """Where a deployment's Kafka is, and what its topics are called. streams: those whose raw topics it reads."""
+
+    bootstrap: str
+    streams: tuple[str, ...]
+    prefix: str = "xmsec"
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic."""
+        return f"{self.prefix}.{name}"
+
+    def changelog(self, table: str) -> str:
+        """Return the topic that keeps a table's rows, as Faust calls it."""
+        return f"{self.prefix}-{table}-changelog"
+
+    def raw(self, stream: str) -> str:
+        """Return the topic that a stream's records come in by."""
+        return f"{self.prefix}.raw.{stream}"
+
+
+def ensure(cluster: Cluster, partitions: int = 8, replicas: int = 1) -> Sequence[str]:
+    """Create the topics that are missing; return their names. Safe to repeat, and changes none that is there."""
+    wanted = {cluster.raw(stream): partitions for stream in cluster.streams}
+    wanted |= {cluster.topic(name): partitions for name in HOPS}
+    wanted |= {cluster.changelog(name): partitions for name in TABLES}
+    wanted |= {cluster.topic(name): 1 for name in ("dead", "control")}
+    with _admin(cluster) as admin:
+        from kafka.admin import NewTopic
+
+        missing = sorted(set(wanted) - set(admin.list_topics()))
+        new = [NewTopic(name, wanted[name], replicas, topic_configs=_settings(cluster, name)) for name in missing]
+        if new:
+            admin.create_topics(new, wait_for_metadata=True)
+    return missing
+
+
+def _settings(cluster: Cluster, name: str) -> dict[str, str]:
+    kind = name.removeprefix(cluster.prefix + ".").partition(".")[0]
+    if name.endswith("-changelog"):
+        return {"max.message.bytes": str(MESSAGE_BYTES), "cleanup.policy": "compact"}
+    settings = {"max.message.bytes": str(MESSAGE_BYTES), "retention.ms": str(_KEPT_MS.get(kind, _HOP_MS))}
+    if kind == "raw":  # `received` is when it came to us, not what a producer's clock says
+        settings["message.timestamp.type"] = "LogAppendTime"
+    return settings
+
+
+def describe(cluster: Cluster) -> Mapping[str, int]:
+    """Return the deployment's topics that are there, by name, with their partitions."""
+    with _admin(cluster) as admin:
+        names = [name for name in admin.list_topics() if name.startswith((cluster.prefix + ".", cluster.prefix + "-"))]
+        found = admin.describe_topics(sorted(names)) if names else []
+    return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+
+def participants(cluster: Cluster, found: Mapping[str, int]) -> Sequence[Source]:
+    """Return every partition of the raw topics: each takes part in event time from the start.
+
+    Raises ConfigError when a topic is missing, or the topics between hops differ in their partitions.
+    """
+    names = [*(cluster.raw(stream) for stream in cluster.streams), *_between(cluster), cluster.topic("dead")]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ConfigError(
+            f"topics are missing: {', '.join(missing[:3])}", where=cluster.bootstrap, remedy="run `xmsec topics ensure`"
+        )
+    if len({found[name] for name in _between(cluster)}) > 1:
+        raise ConfigError(
+            "topics between hops differ in their partitions",
+            where=cluster.bootstrap,
+            remedy=f"give {', '.join(_between(cluster))} the same number",
+        )
+    return [(stream, str(number)) for stream in cluster.streams for number in range(found[cluster.raw(stream)])]
+
+
+def _between(cluster: Cluster) -> list[str]:
+    return [*map(cluster.topic, HOPS), *map(cluster.changelog, TABLES)]
+
+
+@contextmanager
+def _admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap)
+    except KafkaError as error:
+        remedy = "start it, or set XMSEC_KAFKA_BOOTSTRAP"
+        raise ServiceError("Kafka does not answer", where=cluster.bootstrap, remedy=remedy) from error
+    try:
+        yield admin
+    finally:
+        admin.close()

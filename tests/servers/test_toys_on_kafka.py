@@ -1,0 +1,176 @@
+"""The toys' road on a real Kafka with two real workers, one killed: what the road says in one process."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+from tests import toys
+from tests.servers.toy_worker import STREAMS
+
+from xmsec.model.clock import EPOCH
+from xmsec.model.states import Memory
+from xmsec.model.types import Finding, Incident, Position, Raw, Rejected, Tick
+from xmsec.pipeline.batch import process_batch
+from xmsec.runtime.faust import frames
+from xmsec.runtime.faust.topics import Cluster, describe, ensure
+
+pytestmark = [pytest.mark.servers, pytest.mark.faults]
+
+PARTITIONS = 4
+PATIENCE_S = 120.0
+Sent = tuple[str, int, bytes, str | None]  # stream, partition, line, the producer's own id
+Told = tuple[dict[str, Finding], dict[str, Incident]]
+
+
+def traffic(records: int, seed: int) -> list[Sent]:
+    """Records of two streams in four partitions each, about in the order of time: late ones, repeated ids, broken lines."""
+    chance = random.Random(seed)
+    sent: list[Sent] = []
+    for number in range(records):
+        stream, partition = STREAMS[number % 2], number // 2 % PARTITIONS
+        back = chance.choice((0, 0, 0, 0, 1, 2, 4, 8, 90))
+        said = {
+            "t": number / 20 + 0.25 - back,
+            "user": f"user-{chance.randrange(40)}",
+            "action": chance.choice(("login", "change", "read", "read", "read", "forbidden")),
+        }
+        line = b"{broken" if chance.random() < 0.01 else json.dumps(said).encode()
+        given_id = f"{stream}-{number}" if chance.random() < 0.3 else None
+        sent.append((stream, partition, line, given_id))
+        if given_id is not None and chance.random() < 0.3:
+            sent.append((stream, partition, line, given_id))
+    return sent
+
+
+class Wire:
+    """Sends records, and remembers them as the broker has them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", linger_ms=5)
+        self.raws: list[Raw] = []
+
+    def send(self, sent: list[Sent]) -> None:
+        waiting = []
+        for stream, partition, line, given_id in sent:
+            headers = [] if given_id is None else [("xmsec-id", given_id.encode())]
+            future = self._producer.send(self._cluster.raw(stream), line, partition=partition, headers=headers)
+            waiting.append((future, stream, partition, line, given_id))
+        for future, stream, partition, line, given_id in waiting:
+            offset = future.get(timeout=30).offset
+            self.raws.append(Raw(Position(stream, str(partition), offset), EPOCH, line, given_id))
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+def in_one_process(raws: list[Raw]) -> Told:
+    """What the road says of these records in one process, and that all of it is final."""
+    ended = [Tick(*source, EPOCH, "ended") for source in sorted({raw.position.source for raw in raws})]
+    outcome = process_batch([*raws, *ended], toys.road(), Memory())
+    return plain(outcome.findings, outcome.incidents)
+
+
+def plain(findings: list[Finding] | tuple[Finding, ...], incidents: list[Incident] | tuple[Incident, ...]) -> Told:
+    """What was told last under each id, without the moment at which its events were received."""
+    return (
+        {finding.id: without_received(finding) for finding in findings},
+        {incident.id: incident for incident in incidents},
+    )
+
+
+def without_received(finding: Finding) -> Finding:
+    evidence = tuple(msgspec.structs.replace(event, received=EPOCH) for event in finding.evidence)
+    return msgspec.structs.replace(finding, evidence=evidence)
+
+
+@contextmanager
+def running(bootstrap: str, prefix: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process that ends with the test."""
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.servers.toy_worker", bootstrap, prefix, str(folder)], stdout=log, stderr=log
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+class Reader:
+    """Reads topics from their beginning, as far as it is asked."""
+
+    def __init__(self, cluster: Cluster, *names: str) -> None:
+        self._consumer = KafkaConsumer(
+            *map(cluster.topic, names), bootstrap_servers=cluster.bootstrap, auto_offset_reset="earliest"
+        )
+        self.values: list[bytes] = []
+
+    def until(self, enough: Callable[[list[bytes]], bool]) -> None:
+        """Read on until it is enough, or patience ends."""
+        deadline = monotonic() + PATIENCE_S
+        while not enough(self.values) and monotonic() < deadline:
+            for messages in self._consumer.poll(timeout_ms=500).values():
+                self.values += (message.value for message in messages)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def told(values: list[bytes]) -> Told:
+    cases = [frames.unpack(value, frames.Cases) for value in values]
+    findings = [finding for case in cases for finding in case.findings]
+    return plain(findings, [incident for case in cases for incident in case.incidents])
+
+
+def test_two_workers_one_killed_tell_what_one_process_tells(kafka_bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    cluster = Cluster(kafka_bootstrap, STREAMS, prefix)
+    ensure(cluster, PARTITIONS)
+    sent = traffic(6_000, seed=5)
+    wire, cases, dead = Wire(cluster), Reader(cluster, "cases"), Reader(cluster, "dead")
+    wire.send(sent[:3_000])
+    with (
+        running(kafka_bootstrap, prefix, tmp_path / "first") as first,
+        running(kafka_bootstrap, prefix, tmp_path / "second"),
+    ):
+        cases.until(lambda values: len(values) > 20)
+        first.kill()
+        wire.send(sent[3_000:])
+        expected = in_one_process(wire.raws)
+        cases.until(lambda values: told(values) == expected)
+        findings, incidents = told(cases.values)
+        assert findings == expected[0]
+        assert incidents == expected[1]
+        broken = {raw.position for raw in wire.raws if raw.line == b"{broken"}
+        dead.until(lambda values: letters(values) >= broken)
+        assert letters(dead.values) == broken
+    indexed = b"".join(path.read_bytes() for path in tmp_path.glob("*/indexed.jsonl"))
+    assert all(finding.encode() in indexed for finding in findings)
+    wire.close()
+    cases.close()
+    dead.close()
+
+
+def letters(values: list[bytes]) -> set[Position]:
+    return {msgspec.json.decode(value, type=Rejected).position for value in values}
+
+
+def test_topics_are_made_once(kafka_bootstrap: str, prefix: str) -> None:
+    cluster = Cluster(kafka_bootstrap, STREAMS, prefix)
+    made = ensure(cluster, 3)
+    assert ensure(cluster, 5) == []
+    found = describe(cluster)
+    assert set(made) == set(found)
+    assert found[cluster.topic("events")] == found[cluster.raw("toys.a")] == 3

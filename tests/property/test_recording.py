@@ -17,7 +17,7 @@ from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Context, Event, Position, Revisions, Span, Tick
 from xmsec.store import recording
-from xmsec.store.frames import Row
+from xmsec.store.columns import Row
 from xmsec.store.recording import ENTRY, SEAL_AFTER, Recording, read
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmsec.content.recipes import Recipe
 from xmsec.detect.card import card
@@ -16,8 +17,10 @@ from xmsec.model.types import Finding
 from xmsec.pipeline.batch import carry_on
 from xmsec.pipeline.enrich import enrich
 from xmsec.pipeline.road import Road, Taken
-from xmsec.store.frames import Row
 from xmsec.store.recording import read
+
+if TYPE_CHECKING:
+    from xmsec.store.columns import Row
 
 
 def recorded(

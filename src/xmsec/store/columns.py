@@ -11,9 +11,13 @@ import msgspec
 import pyarrow as pa
 
 from xmsec.model.clock import EPOCH
-from xmsec.model.types import Event, Position, Span, Tick
-from xmsec.store.frames import Frame, Row
+from xmsec.model.types import Event, Position, Revisions, Span, Tick
 from xmsec.store.states import micros
+
+Row = tuple[Event, tuple[Span, ...]] | Tick
+
+# columns whose few values come again and again; a dictionary of the others is given up after it was made
+REPEATED = ("kind", "stream", "partition", "system", "user", "action", "stage", "content")
 
 # kind: event, or a tick's open, idle, ended; a tick has no id and its time is when it was received
 SCHEMA = pa.schema(
@@ -48,13 +52,13 @@ _fields = msgspec.json.Decoder(dict[str, Any]).decode
 _spans = msgspec.json.Decoder(tuple[Span, ...]).decode
 
 
-def table(frame: Frame) -> pa.Table:
-    """Write a frame's rows as columns: runs of events and runs of ticks, one after the other."""
+def table(carried: Sequence[Row], made_under: Revisions) -> pa.Table:
+    """Write rows as columns: runs of events and runs of ticks, one after the other."""
     runs = []
-    for ticks, run in groupby(frame.rows, lambda row: isinstance(row, Tick)):
+    for ticks, run in groupby(carried, lambda row: isinstance(row, Tick)):
         found = list(run)
         columns = _ticks(cast(list[Tick], found)) if ticks else _events(cast(list[_Tokened], found))
-        columns |= {"content": [frame.content] * len(found), "ledger": [frame.ledger] * len(found)}
+        columns |= {"content": [made_under.content] * len(found), "ledger": [made_under.ledger] * len(found)}
         absent = [None] * len(found)
         runs.append(pa.table([pa.array(columns.get(field.name, absent), type=field.type) for field in SCHEMA], schema=SCHEMA))
     return pa.concat_tables(runs)

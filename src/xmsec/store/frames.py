@@ -1,37 +1,26 @@
 """Framed rows: how the open recording lies on disk, so that it can be cut at any committed length.
 
-A frame is its payload's length and CRC-32 (four bytes each, big-endian) and the payload: one batch in msgpack.
+A frame is its payload's length and CRC-32 (four bytes each, big-endian) and the payload: one batch as an Arrow stream. It is
+columns already, so that sealing only has to compress them: rows in msgpack cost half as much to append, and four times as much
+in all.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-import msgspec
+import pyarrow as pa
 
 from xmsec.model.errors import InputError
 from xmsec.model.ports import Outcome
-from xmsec.model.types import Context, Event, Span, Tick
-
-Row = tuple[Event, tuple[Span, ...]] | Tick
+from xmsec.model.types import Context
+from xmsec.store.columns import SCHEMA, table
 
 _HEADER = struct.Struct(">II")
-
-
-class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """What one batch carried, in its order, and the revisions of content and ledger that it was made under."""
-
-    content: str
-    ledger: int
-    rows: Sequence[Row]
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Frame).decode
 
 
 def frame_of(outcome: Outcome) -> bytes:
@@ -39,15 +28,19 @@ def frame_of(outcome: Outcome) -> bytes:
     if not outcome.passed:
         return b""
     rows = [(item.event, item.spans) if isinstance(item, Context) else item for item in outcome.passed]
-    payload = _encode(Frame(outcome.revisions.content, outcome.revisions.ledger, rows))
+    written = pa.BufferOutputStream()
+    with pa.ipc.new_stream(written, SCHEMA) as stream:
+        stream.write_table(table(rows, outcome.revisions))
+    payload: bytes = written.getvalue().to_pybytes()
     return _HEADER.pack(len(payload), crc32(payload)) + payload
 
 
-def frames(path: Path, length: int) -> Iterator[Frame]:
+def frames(path: Path, length: int) -> Iterator[pa.Table]:
     """Read the frames within the first `length` bytes. Raises InputError when one is damaged."""
     with path.open("rb") as file:
         while file.tell() < length:
-            yield _decode(_payload(file, path))
+            with pa.ipc.open_stream(_payload(file, path)) as stream:
+                yield stream.read_all()
 
 
 def _payload(file: BinaryIO, path: Path) -> bytes:

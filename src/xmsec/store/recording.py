@@ -8,14 +8,17 @@ a number whose Parquet file is there is sealed, whatever else lies about.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Context, Tick
-from xmsec.store.frames import Frame, Row, frame_of, frames
+
+if TYPE_CHECKING:
+    from xmsec.store.columns import Row
 
 ENTRY = "recording"  # the store's entry that says which part is open and how long it is
 SEAL_BYTES = 128 << 20  # some 200,000 events; Parquet makes a tenth of it
@@ -42,9 +45,8 @@ class Recording:
         self._clean()
         self._first: datetime | None = None
         self._last: datetime | None = None
-        for frame in frames(self._path, self._length):
-            self._note(frame.rows)
-            break
+        if self._length:
+            self._note(next(_open_rows(self._path, self._length)))
 
     @property
     def _path(self) -> Path:
@@ -73,6 +75,8 @@ class Recording:
             self.seal()
         for outcome in outcomes:
             self._note(outcome.passed)
+        from xmsec.store.frames import frame_of  # pyarrow, which only who records or reads needs
+
         written = b"".join(map(frame_of, outcomes))
         with self._path.open("ab", buffering=0) as file:
             file.write(written)
@@ -86,7 +90,7 @@ class Recording:
             return None
         path = _sealed(self._folder, self._number)
         part = path.with_suffix(".part")
-        _write_parquet(part, frames(self._path, self._length), self._key_check)
+        _write_parquet(part, self._path, self._length, self._key_check)
         part.rename(path)
         _sync(self._folder)
         self._path.unlink()
@@ -123,10 +127,18 @@ def read(
 
 
 def _read_open(path: Path, length: int, start: datetime | None, end: datetime | None) -> Iterator[Sequence[Row]]:
-    for frame in frames(path, length):
-        kept = [row for row in frame.rows if isinstance(row, Tick) or _within(row[0].time, start, end)]
+    for carried in _open_rows(path, length):
+        kept = [row for row in carried if isinstance(row, Tick) or _within(row[0].time, start, end)]
         if kept:
             yield kept
+
+
+def _open_rows(path: Path, length: int) -> Iterator[Sequence[Row]]:
+    from xmsec.store.columns import rows
+    from xmsec.store.frames import frames
+
+    for frame in frames(path, length):
+        yield [row for batch in frame.to_batches() for row in rows(batch)]
 
 
 def _within(time: datetime, start: datetime | None, end: datetime | None) -> bool:
@@ -149,19 +161,20 @@ def _read_parquet(path: Path, start: datetime | None, end: datetime | None) -> I
                 yield list(rows(kept))
 
 
-def _write_parquet(part: Path, found: Iterable[Frame], key_check: str) -> None:
+def _write_parquet(part: Path, path: Path, length: int, key_check: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from xmsec.store.columns import SCHEMA, table
+    from xmsec.store.columns import REPEATED, SCHEMA
+    from xmsec.store.frames import frames
 
     waiting: list[pa.Table] = []
     waiting_rows = 0
     with part.open("wb") as file:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=list(REPEATED)) as writer:
             writer.add_key_value_metadata({"xmsec.key_check": key_check})
-            for frame in found:
-                waiting.append(table(frame))
+            for frame in frames(path, length):
+                waiting.append(frame)
                 waiting_rows += waiting[-1].num_rows
                 if waiting_rows >= GROUP_ROWS:
                     writer.write_table(pa.concat_tables(waiting))

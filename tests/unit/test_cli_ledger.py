@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.command import rows, xmsec
 
 LEDGER = """as_of: 2026-10-01T00:00:00+08:00
@@ -30,3 +31,9 @@ def test_a_ledger_with_problems_changes_nothing_and_names_them(tmp_path: Path) -
     assert ended.returncode == 1
     assert b'owner "nobody" is not among owners' in ended.stderr
     assert rows(xmsec("ledger", "show", "--home", home).stdout) == []
+
+
+@pytest.mark.parametrize("command", [["ledger", "import"], ["playbook", "validate"]], ids=" ".join)
+def test_a_file_that_is_not_there_is_unreadable_input(command: list[str], tmp_path: Path) -> None:
+    ended = xmsec(*command, tmp_path / "none.json", "--home", tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (2, b"", 1)

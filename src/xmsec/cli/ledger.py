@@ -15,7 +15,9 @@ SECTIONS = ("datasets", "fields", "grants", "people", "owners", "proposals")
 
 
 @app.command("import", epilog=example("xmsec ledger import ledger.yaml"))
-def import_(path: Annotated[Path, typer.Argument(help="A ledger file.")], home: Home = None) -> int:
+def import_(
+    path: Annotated[Path, typer.Argument(help="A ledger file.", exists=True, dir_okay=False)], home: Home = None
+) -> int:
     """Make a ledger file the next revision; a file with problems changes nothing."""
     from xmsec.cli.output import remark, write
     from xmsec.cli.settings import settings

@@ -39,7 +39,9 @@ def list_(home: Home = None, form: Output = None) -> None:
 
 
 @app.command("validate", epilog=example("xmsec playbook validate playbooks/*.json"))
-def validate(paths: Annotated[list[Path], typer.Argument(help="Playbook files.")], home: Home = None) -> int:
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="Playbook files.", exists=True, dir_okay=False)], home: Home = None
+) -> int:
     """Check playbooks against the CACAO schemas and against what can be carried out."""
     from xmsec.cli.output import remark, write
     from xmsec.content.load import load_each

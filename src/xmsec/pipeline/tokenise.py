@@ -7,7 +7,7 @@ content goes on in its place, so that silence is never taken for safety.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xmsec.model.ids import event_id
 from xmsec.model.types import Event, Parsed, Raw, Rejected, Source, Tick
@@ -22,44 +22,46 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
     """Parse and classify: from here on there are tokens only. Has no state."""
     order: list[Raw | Tick] = list(records)
     counts: Counter[tuple[str, str, str]] = Counter()
+    passed: list[Tokened | Tick | None] = [None] * len(order)  # by place in the order; None: a blank line
     parsed: list[Parsed] = []
-    done: dict[int, Tokened | None] = {}  # by place in the order; None: a blank line
     places: list[int] = []
     rejected: list[Rejected] = []
     blank: dict[Source, tuple[int, int]] = {}
     for place, raw in enumerate(order):
         if isinstance(raw, Tick):
+            passed[place] = raw
             continue
         document, reason = attempt(road.parse, raw)
-        if reason:
-            rejected.append(Rejected(raw.position, "parse", reason, raw.received))
-            counts["cut", raw.position.stream, ""] += raw.cut
-            done[place] = (_rejected_event(raw, road, "parse", reason), ())
-        elif document is None:
-            counts["blank", raw.position.stream, ""] += 1
-            blank[raw.position.source] = (raw.position.offset, raw.position.part)
-            done[place] = None
-        else:
+        if document is not None:
             parsed.append(document)
             places.append(place)
-    for place, document, (tokened, reason) in zip(places, parsed, _classify(parsed, road), strict=True):
-        if tokened is None:
-            rejected.append(Rejected(document.position, "classify", reason, document.received))
-            tokened = (_rejected_event(document, road, "classify", reason), ())
-        done[place] = tokened
-    passed = [item if isinstance(item, Tick) else done[place] for place, item in enumerate(order)]
+        elif reason:
+            rejected.append(Rejected(raw.position, "parse", reason, raw.received))
+            counts["cut", raw.position.stream, ""] += raw.cut
+            passed[place] = (_rejected_event(raw, road, "parse", reason), ())
+        else:
+            counts["blank", raw.position.stream, ""] += 1
+            blank[raw.position.source] = (raw.position.offset, raw.position.part)
+    tokened, wrong = _classify(parsed, road)
+    for place, one in zip(places, tokened, strict=True):
+        passed[place] = one
+    for at, reason in wrong.items():
+        document = parsed[at]
+        rejected.append(Rejected(document.position, "classify", reason, document.received))
+        passed[places[at]] = (_rejected_event(document, road, "classify", reason), ())
     kept = [item for item in passed if item is not None]
-    _tally(kept, counts)
-    return Taken(kept, rejected, counts, _proposals(kept), blank)
+    events = [item for item in kept if not isinstance(item, Tick)]
+    _tally(events, counts)
+    return Taken(kept, rejected, counts, _proposals(events), blank)
 
 
-def _classify(parsed: Sequence[Parsed], road: Road) -> Iterable[tuple[Tokened | None, str]]:
-    """Classify a batch at once; when that fails, one by one, to find who broke it."""
+def _classify(parsed: Sequence[Parsed], road: Road) -> tuple[Sequence[Tokened | None], Mapping[int, str]]:
+    """Classify a batch at once; when that fails, one by one, to find who broke it: by place, and why."""
     batch, _ = attempt(road.classify, parsed)
     if batch is not None:
-        return [(tokened, "") for tokened in batch]
-    alone = (attempt(road.classify, [document]) for document in parsed)
-    return [(got[0] if got else None, why) for got, why in alone]
+        return batch, {}
+    alone = [attempt(road.classify, [document]) for document in parsed]
+    return [got[0] if got else None for got, _ in alone], {at: why for at, (got, why) in enumerate(alone) if not got}
 
 
 def _rejected_event(record: Raw | Parsed, road: Road, leg: str, reason: str) -> Event:
@@ -80,30 +82,30 @@ def _rejected_event(record: Raw | Parsed, road: Road, leg: str, reason: str) -> 
     )
 
 
-def _tally(passed: Iterable[Tokened | Tick], counts: Counter[tuple[str, str, str]]) -> None:
-    for item in passed:
-        if isinstance(item, Tick):
-            continue
-        event, spans = item
+def _tally(events: Sequence[Tokened], counts: Counter[tuple[str, str, str]]) -> None:
+    for stream, total in Counter([event.stream for event, _ in events]).items():
+        counts["parsed", stream, ""] += total
+    for event, spans in events:
         if event.flags:
-            for flag in event.flags:
-                if flag == "rejected":
-                    counts["rejected", event.stream, f"{event.fields['error.code']}:{event.fields['error.type']}"] += 1
-                else:
-                    counts[flag.partition(":")[0], event.stream, flag.partition(":")[2]] += 1
-        if "rejected" not in event.flags:
-            counts["parsed", event.stream, ""] += 1
-        for span in spans:
-            if span.field not in _PARTS or _WHOLE not in event.fields:
-                counts["tokens", event.stream, span.type] += 1
+            _tally_flags(event, counts)
+        if spans:
+            whole = _WHOLE in event.fields
+            for span in spans:
+                if not whole or span.field not in _PARTS:
+                    counts["tokens", event.stream, span.type] += 1
 
 
-def _proposals(passed: Iterable[Tokened | Tick]) -> Counter[tuple[str, str, str]]:
+def _tally_flags(event: Event, counts: Counter[tuple[str, str, str]]) -> None:
+    for flag in event.flags:
+        if flag == "rejected":
+            counts["rejected", event.stream, f"{event.fields['error.code']}:{event.fields['error.type']}"] += 1
+            counts["parsed", event.stream, ""] -= 1
+        else:
+            counts[flag.partition(":")[0], event.stream, flag.partition(":")[2]] += 1
+
+
+def _proposals(events: Iterable[Tokened]) -> Counter[tuple[str, str, str]]:
     """Count what was seen in which field of which dataset: proposals for a later revision of the ledger."""
     return Counter(
-        (dataset, span.field, span.type)
-        for item in passed
-        if not isinstance(item, Tick)
-        for span in item[1]
-        for dataset in item[0].datasets
+        (dataset, span.field, span.type) for event, spans in events if spans for span in spans for dataset in event.datasets
     )

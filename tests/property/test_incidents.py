@@ -84,6 +84,11 @@ def test_an_incident_is_as_grave_as_its_gravest_finding_and_final_when_all_are()
     assert (incident.severity, incident.state, incident.detectors) == ("critical", "open", ("d1", "d2"))
 
 
+def test_a_finding_that_is_told_less_grave_again_takes_its_incident_along() -> None:
+    grave, milder = finding(1, severity=4, final=False), finding(1, severity=2)
+    assert grouped([[finding(2, severity=1)], [grave], [milder]]) == grouped([[finding(2, severity=1), milder]])
+
+
 def test_one_intent_a_playbook_and_incident() -> None:
     _, intents = grouped([[finding(1, playbooks=("p",)), finding(2, playbooks=("p", "q"))], [finding(1, playbooks=("p",))]])
     assert sorted(intent.playbook for intent in intents) == ["p", "q"]

@@ -22,15 +22,17 @@ KEPT = timedelta(days=62)  # a finding of a 30-day window may still grow two win
 
 
 class Member(msgspec.Struct, frozen=True):
-    """What an incident remembers of one of its findings."""
+    """What an incident remembers of one of its findings, as it was last told: a share, and so a severity, may fall again."""
 
     final: bool
     detector: str
     system: str
+    severity: int = 0
+    risk: int = 0
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One day of one entity: its least findings by id, and what only grows."""
+    """One day of one entity: its least findings by id, and what only grows. severity, risk: of findings beyond those."""
 
     members: dict[str, Member]
     opened: datetime
@@ -85,32 +87,31 @@ class ByEntityAndDay:
 
 
 def _join(case: Case | None, finding: Finding) -> Case:
-    member = Member(finding.state == "final", finding.detector, finding.system)
     severity = SEVERITIES.index(finding.severity)
+    member = Member(finding.state == "final", finding.detector, finding.system, severity, finding.risk)
     if case is None:
-        return Case({finding.id: member}, finding.first_seen, severity, finding.risk, tuple(sorted(set(finding.playbooks))))
+        return Case({finding.id: member}, finding.first_seen, 0, 0, tuple(sorted(set(finding.playbooks))))
     members = {**case.members, finding.id: member}
-    if len(members) > LISTED:
-        members = {one: members[one] for one in sorted(members)[:LISTED]}
+    beyond = [members.pop(one) for one in sorted(members)[LISTED:]] if len(members) > LISTED else []
     return Case(
         members,
         min(case.opened, finding.first_seen),
-        max(case.severity, severity),
-        max(case.risk, finding.risk),
+        max(case.severity, *(one.severity for one in beyond)) if beyond else case.severity,
+        max(case.risk, *(one.risk for one in beyond)) if beyond else case.risk,
         tuple(sorted({*case.playbooks, *finding.playbooks})),
     )
 
 
 def _incident(key: Key, day: datetime, case: Case) -> Incident:
-    members = case.members
+    members = case.members.values()
     return Incident(
         id=incident_id(key, day),
         opened=case.opened,
         entity=Entity(key.kind, key.value),
-        severity=SEVERITIES[case.severity],
-        risk=case.risk,
-        findings=tuple(sorted(members)),
-        detectors=tuple(sorted({member.detector for member in members.values()})),
-        systems=tuple(sorted({member.system for member in members.values()})),
-        state="final" if all(member.final for member in members.values()) else "open",
+        severity=SEVERITIES[max(case.severity, *(member.severity for member in members))],
+        risk=max(case.risk, *(member.risk for member in members)),
+        findings=tuple(sorted(case.members)),
+        detectors=tuple(sorted({member.detector for member in members})),
+        systems=tuple(sorted({member.system for member in members})),
+        state="final" if all(member.final for member in members) else "open",
     )

@@ -27,6 +27,7 @@ from xmsec.store.sqlite import connect
 
 PAGE_ROWS = 100
 MOST_ROWS = 1_000
+ANSWER_S = 5  # how long an end waits for an answer that is being read
 TABLES = {
     "findings": ("-time", ("severity", "system", "stream", "detector", "kind", "state")),
     "incidents": ("-risk", ("severity",)),
@@ -118,8 +119,15 @@ class Service:
         app = application(lambda: SqliteReader(self._connection), self._counts)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app, host=host, port=port, log_config=None, log_level="critical", access_log=False, lifespan="off"
-            )  # what a request breaks on is in its answer; a traceback on stderr may quote what it was asked
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                log_level="critical",  # what a request breaks on is in its answer; a traceback may quote what was asked
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=ANSWER_S,
+            )
         )
         self._socket = self._bind(host, port)
         self._thread = Thread(target=self._server.run, args=([self._socket],), daemon=True)

@@ -57,7 +57,7 @@ class Correlation:
         self._kind: KeyKind = _kind(rule.group_by)
         self._whole = KINDS.keys().isdisjoint(rule.group_by)  # then it is the stream whose findings these are
         self._field = rule.group_by[0] if len(rule.group_by) == 1 and not self._whole else None
-        self._grid = Grid(rule.timespan, EPOCH - (zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0)))
+        self._grid = Grid.of(rule.timespan, EPOCH - (zone.utcoffset(EPOCH.replace(tzinfo=None)) or timedelta(0)))
 
     def initial(self) -> Sequence[Key]:
         """Return no keys: a correlation waits for events."""

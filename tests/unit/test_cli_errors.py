@@ -40,7 +40,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("playbook run nope --incident abc", 2, 'xmsec: no playbook "nope"; playbooks/; see xmsec playbook list'),
         ("playbook show abc", 2, 'xmsec: no runs begin with "abc"; this home; see xmsec playbook list'),
         ("ledger show bananas", 2, 'xmsec: no section "bananas"; ledger show; one of datasets, '),
-        ("ledger import /nowhere/ledger.yaml", 1, "xmsec: cannot be read: No such file or directory; /nowhere/ledger.yaml; "),
+        (
+            "ledger import /nowhere/ledger.yaml",
+            2,
+            "xmsec: Invalid value for 'path': file '/nowhere/ledger.yaml' does not exist; ",
+        ),
         ("detectors train nope", 2, 'xmsec: no model "nope"; detectors train; all, or one of user-day, user-hour'),
         ("simulate --out x --scenario nope", 2, 'xmsec: no scenario "nope"; --scenario; one of onestop-service'),
         ("bench detection --seeds one", 2, "xmsec: not numbers; --seeds; write 11,12,13"),

@@ -6,8 +6,8 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +19,7 @@ from tests.servers.toy_worker import STREAMS
 
 from xmsec.model.clock import EPOCH
 from xmsec.model.states import Memory
-from xmsec.model.types import Finding, Incident, Position, Raw, Rejected, Tick
+from xmsec.model.types import Finding, Incident, Intent, Position, Raw, Rejected, Tick
 from xmsec.pipeline.batch import process_batch
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.topics import Cluster, describe, ensure
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 PARTITIONS = 4
 PATIENCE_S = 120.0
+ALL = ("classify", "detect", "index")
 Sent = tuple[str, int, bytes, str | None]  # stream, partition, line, the producer's own id
 Told = tuple[dict[str, Finding], dict[str, Incident]]
 
@@ -52,12 +53,14 @@ def traffic(records: int, seed: int) -> list[Sent]:
     return sent
 
 
-class Wire:
+class Wire(ExitStack):
     """Sends records, and remembers them as the broker has them."""
 
     def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
         self._cluster = cluster
         self._producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", linger_ms=5)
+        self.callback(self._producer.close)
         self.raws: list[Raw] = []
 
     def send(self, sent: list[Sent]) -> None:
@@ -69,9 +72,6 @@ class Wire:
         for future, stream, partition, line, given_id in waiting:
             offset = future.get(timeout=30).offset
             self.raws.append(Raw(Position(stream, str(partition), offset), EPOCH, line, given_id))
-
-    def close(self) -> None:
-        self._producer.close()
 
 
 def in_one_process(raws: list[Raw]) -> Told:
@@ -95,12 +95,12 @@ def without_received(finding: Finding) -> Finding:
 
 
 @contextmanager
-def running(bootstrap: str, prefix: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(bootstrap: str, prefix: str, folder: Path, roles: Sequence[str] = ALL) -> Iterator[subprocess.Popen[bytes]]:
     """A worker process that ends with the test."""
     folder.mkdir()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.toy_worker", bootstrap, prefix, str(folder)], stdout=log, stderr=log
+            [sys.executable, "-m", "tests.servers.toy_worker", bootstrap, prefix, str(folder), *roles], stdout=log, stderr=log
         )
         try:
             yield process
@@ -109,13 +109,15 @@ def running(bootstrap: str, prefix: str, folder: Path) -> Iterator[subprocess.Po
             process.wait()
 
 
-class Reader:
+class Reader(ExitStack):
     """Reads topics from their beginning, as far as it is asked."""
 
     def __init__(self, cluster: Cluster, *names: str) -> None:
+        super().__init__()
         self._consumer = KafkaConsumer(
             *map(cluster.topic, names), bootstrap_servers=cluster.bootstrap, auto_offset_reset="earliest"
         )
+        self.callback(self._consumer.close)
         self.values: list[bytes] = []
 
     def until(self, enough: Callable[[list[bytes]], bool]) -> None:
@@ -124,9 +126,6 @@ class Reader:
         while not enough(self.values) and monotonic() < deadline:
             for messages in self._consumer.poll(timeout_ms=500).values():
                 self.values += (message.value for message in messages)
-
-    def close(self) -> None:
-        self._consumer.close()
 
 
 def told(values: list[bytes]) -> Told:
@@ -139,12 +138,14 @@ def test_two_workers_one_killed_tell_what_one_process_tells(kafka_bootstrap: str
     cluster = Cluster(kafka_bootstrap, STREAMS, prefix)
     ensure(cluster, PARTITIONS)
     sent = traffic(6_000, seed=5)
-    wire, cases, dead = Wire(cluster), Reader(cluster, "cases"), Reader(cluster, "dead")
-    wire.send(sent[:3_000])
     with (
+        Wire(cluster) as wire,
+        Reader(cluster, "cases") as cases,
+        Reader(cluster, "dead") as dead,
         running(kafka_bootstrap, prefix, tmp_path / "first") as first,
         running(kafka_bootstrap, prefix, tmp_path / "second"),
     ):
+        wire.send(sent[:3_000])
         cases.until(lambda values: len(values) > 20)
         first.kill()
         wire.send(sent[3_000:])
@@ -156,11 +157,25 @@ def test_two_workers_one_killed_tell_what_one_process_tells(kafka_bootstrap: str
         broken = {raw.position for raw in wire.raws if raw.line == b"{broken"}
         dead.until(lambda values: letters(values) >= broken)
         assert letters(dead.values) == broken
-    indexed = b"".join(path.read_bytes() for path in tmp_path.glob("*/indexed.jsonl"))
-    assert all(finding.encode() in indexed for finding in findings)
-    wire.close()
-    cases.close()
-    dead.close()
+
+
+def test_a_worker_a_role_and_a_store_that_is_away_lose_nothing(kafka_bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    cluster = Cluster(kafka_bootstrap, STREAMS, prefix)
+    ensure(cluster, PARTITIONS)
+    with Wire(cluster) as wire, Reader(cluster, "cases") as cases, ExitStack() as stack:
+        wire.send(traffic(800, seed=6))
+        findings, incidents = in_one_process(wire.raws)
+        for role in ALL:
+            stack.enter_context(running(kafka_bootstrap, prefix, tmp_path / role, [role]))
+        cases.until(lambda values: indexed(tmp_path) == (findings, incidents))
+        assert indexed(tmp_path) == (findings, incidents)
+
+
+def indexed(folder: Path) -> Told:
+    """What the store was last told under each id."""
+    lines = b"".join(path.read_bytes() for path in folder.glob("*/indexed.jsonl")).splitlines()
+    told = [msgspec.json.decode(line, type=tuple[list[Finding], list[Incident], list[Intent]]) for line in lines]
+    return plain([one for given, _, _ in told for one in given], [one for _, given, _ in told for one in given])
 
 
 def letters(values: list[bytes]) -> set[Position]:

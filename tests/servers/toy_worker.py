@@ -1,6 +1,6 @@
-"""A worker on the toys' road, as a process of its own: `python -m tests.servers.toy_worker BOOTSTRAP PREFIX FOLDER`.
+"""A worker on the toys' road, as a process of its own: `python -m tests.servers.toy_worker BOOTSTRAP PREFIX FOLDER ROLE…`.
 
-What is indexed is appended to FOLDER/indexed.jsonl.
+What is indexed is appended to FOLDER/indexed.jsonl, by a store that is away for its first three requests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from tests import toys
 
+from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent
 from xmsec.runtime.faust.app import Place, worker
 from xmsec.runtime.faust.topics import Cluster
@@ -19,15 +20,18 @@ from xmsec.runtime.faust.topics import Cluster
 STREAMS = ("toys.a", "toys.b")
 
 
-def main(bootstrap: str, prefix: str, folder: Path) -> None:
+def main(bootstrap: str, prefix: str, folder: Path, roles: Sequence[str]) -> None:
+    away = iter(range(3))
     with (folder / "indexed.jsonl").open("ab", buffering=0) as out:
 
         def sink(findings: Sequence[Finding], incidents: Sequence[Incident], intents: Sequence[Intent]) -> None:
+            if next(away, None) is not None:
+                raise ServiceError("away")
             out.write(msgspec.json.encode([findings, incidents, intents]) + b"\n")
 
         place = Place(Cluster(bootstrap, STREAMS, prefix), folder / "faust", idle_s=3, session_s=2)
-        worker(toys.road(), place, ("classify", "detect", "index"), sink)
+        worker(toys.road(), place, roles, sink)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])

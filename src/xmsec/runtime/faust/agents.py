@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import faust
 
@@ -141,18 +141,24 @@ class Index:
 
     async def _carry(self) -> None:
         while True:
-            batch = await self._inbox.batch()
-            try:
-                done = await self._hand_over([frames.unpack(event.value, frames.Cases) for event in batch])
-            except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
-                done = True
-                places = (Position(self._reads, str(e.message.partition), e.message.offset) for e in batch)
-                await self._post.reject([self._post.broken("index", place, error) for place in places])
-            if done:
+            await self._give(await self._inbox.batch())
+
+    async def _give(self, batch: Sequence[Any]) -> None:
+        try:
+            done = await self._hand_over([frames.unpack(event.value, frames.Cases) for event in batch])
+        except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
+            if len(batch) > 1:
                 for event in batch:
-                    event.ack()
-            else:
-                self._inbox.leave(batch)
+                    await self._give([event])
+                return
+            message, done = batch[0].message, True
+            place = Position(self._reads, str(message.partition), message.offset)
+            await self._post.reject([self._post.broken("index", place, error)])
+        if not done:
+            self._inbox.leave(batch)
+            return
+        for event in batch:
+            event.ack()
 
     async def _hand_over(self, batch: Sequence[frames.Cases]) -> bool:
         """Hand over until it is taken; false when a rebalance or a stop came first."""

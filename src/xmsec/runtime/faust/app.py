@@ -1,7 +1,7 @@
-"""A worker: the Faust app with the agents of its roles.
+"""A worker: one Faust app for each of its roles, in one process.
 
-classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index; what no hop can carry → `dead`. All
-workers of a deployment are one consumer group, whatever their roles; each hop's partitions are spread over those that run it.
+classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index; what no hop can carry → `dead`. A role
+is a consumer group of its own (Faust lets only like join like), so that a store which is away holds up nobody but its index.
 """
 
 from __future__ import annotations
@@ -50,36 +50,34 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     if not set(roles) - NOT_YET.keys():
         raise ConfigError("nothing to run", where=", ".join(sorted(roles)), remedy="start classify, detect, index or all")
     found = describe(place.cluster)
-    sources = participants(place.cluster, found)
-    app = assemble(road, place, roles, (sources, found[place.cluster.topic("events")]), sink)
-    faust.Worker(app, loglevel="WARN", quiet=True, redirect_stdouts=False).execute_from_commandline()
+    spread = (participants(place.cluster, found), found[place.cluster.topic("events")])
+    apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles) - NOT_YET.keys())]
+    faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False).execute_from_commandline()
 
 
-def assemble(
-    road: Road, place: Place, roles: Collection[str], spread: tuple[Sequence[Source], int], sink: Sink | None
-) -> faust.App:
-    """Make the app. spread: every partition of the raw topics, and how many partitions the topics between hops have."""
+def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source], int], sink: Sink | None) -> faust.App:
+    """Make a role's app. spread: every partition of the raw topics, and how many partitions the topics between hops have."""
     _, count = spread
     cluster = place.cluster
-    app = _app(place)
+    app = _app(place, role)
     post = Post(app, cluster.topic("dead"))
-    if "classify" in roles:
+    if role == "classify":
         Classify(app, post, road, cluster, count).register(place.idle_s)
-    if "detect" in roles:
+    elif role == "detect":
         follow(app, post, Enrich(app, post, road, cluster, count))
         follow(app, post, Detect(app, post, road, cluster, spread))
         follow(app, post, Group(app, post, road, cluster, count))
-    if "index" in roles:
-        if sink is None:
-            raise ConfigError("index has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
+    elif sink is not None:
         Index(app, post, cluster, sink).register()
+    else:
+        raise ConfigError("index has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
     return app
 
 
-def _app(place: Place) -> faust.App:
+def _app(place: Place, role: str) -> faust.App:
     place.datadir.mkdir(parents=True, exist_ok=True)
     return faust.App(
-        place.cluster.prefix,
+        place.cluster.group(role),
         broker=f"kafka://{place.cluster.bootstrap}",
         store="memory://",
         datadir=str(place.datadir),

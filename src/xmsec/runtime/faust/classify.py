@@ -5,6 +5,7 @@ A source that says nothing is spoken for by ticks, which go the way of its recor
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import monotonic
@@ -108,7 +109,7 @@ class Classify:
         consumer = self._app.consumer
         try:
             ends = await consumer.highwaters(*tps)
-            places = {tp: await consumer.position(tp) for tp in tps}
+            places = dict(zip(tps, await asyncio.gather(*map(consumer.position, tps)), strict=True))
         except Exception as error:  # noqa: BLE001 - the edge: a partition on its way to another worker has no position
             log.info("no positions now: %s", type(error).__name__)
             return []

@@ -35,7 +35,11 @@ class Cluster(msgspec.Struct, frozen=True):
 
     def changelog(self, table: str) -> str:
         """Return the topic that keeps a table's rows, as Faust calls it."""
-        return f"{self.prefix}-{table}-changelog"
+        return f"{self.group('detect')}-{table}-changelog"
+
+    def group(self, role: str) -> str:
+        """Return the consumer group of the workers of a role."""
+        return f"{self.prefix}-{role}"
 
     def raw(self, stream: str) -> str:
         """Return the topic that a stream's records come in by."""

@@ -42,16 +42,21 @@ def correlation(field: str | None, threshold: int = 3, timespan: timedelta = tim
 def matching() -> st.SearchStrategy[list[Context]]:
     """Contexts of three addresses and two accounts, in which rules match."""
     fields = st.fixed_dictionaries(
-        {"source.ip": st.sampled_from(("10.0.0.1", "10.0.0.2", "10.0.0.3"))},
+        {
+            "source.ip": st.sampled_from(("10.0.0.1", "10.0.0.2", "10.0.0.3")),
+            "rule": st.sampled_from((*RULES, list(RULES), "no-rule")),
+        },
         optional={
             "user.id": st.sampled_from(("lin", "wang")),
             "url.path": st.sampled_from(("/a", "/b", "/c", "/d")),
-            "rule": st.sampled_from((*RULES, list(RULES))),
         },
     )
-    return contexts(fields, flags=((), (), (), ("far_future",))).map(lambda made: [_matched(context) for context in made])
+    # half a day, so that the windows of a few hours are full often enough
+    return contexts(fields, flags=((), (), (), ("far_future",)), seconds=43_200).map(
+        lambda made: [_matched(context) for context in made]
+    )
 
 
 def _matched(context: Context) -> Context:
     named = context.event.fields.get("rule", ())
-    return msgspec.structs.replace(context, matches=tuple(sorted([named] if isinstance(named, str) else named)))
+    return msgspec.structs.replace(context, matches=tuple(sorted({named} & {*RULES} if isinstance(named, str) else named)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Clock, Window
+
+Quiet = Literal["", "idle", "ended"]  # somebody speaks; nobody does for now; nobody will any more
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FAR = datetime(9999, 1, 1, tzinfo=UTC)  # later than every event: closes all windows
@@ -63,6 +66,11 @@ def watermark(clocks: Iterable[tuple[Clock, timedelta]]) -> datetime | None:
     return latest if low is None else low
 
 
-def quiet(clocks: Iterable[Clock]) -> bool:
+def quiet(clocks: Iterable[Clock]) -> Quiet:
     """Whether every partition is idle or ended: open windows may be reported, though they keep their state."""
-    return all(clock.state != "open" for clock in clocks)
+    ended = True
+    for clock in clocks:
+        if clock.state == "open":
+            return ""
+        ended = ended and clock.state == "ended"
+    return "ended" if ended else "idle"

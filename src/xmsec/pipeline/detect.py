@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from xmsec.model.clock import FAR
+from xmsec.model.clock import FAR, Quiet
 from xmsec.model.ports import Detector, FedByRules, Held, Owned, States
 from xmsec.model.states import Layered
 from xmsec.model.types import Context, Finding, Key, Rejected
@@ -94,11 +94,11 @@ def _step(
     return stepped, findings, rejected
 
 
-def advance(road: Road, states: States, watermark: datetime | None, *, report: bool = False) -> Told:
+def advance(road: Road, states: States, watermark: datetime | None, *, report: Quiet = "") -> Told:
     """Let event time pass: windows that ended close.
 
     report: when every source is quiet, tell what is still open as final too but keep its state, so that a record that still
-    comes updates the same finding; silence is never told so.
+    comes updates the same finding; silence is never told so. While more may come, neither is what only a whole window shows.
     """
     findings: list[Finding] = []
     touched: dict[Owned, Held | None] = {}
@@ -112,8 +112,14 @@ def advance(road: Road, states: States, watermark: datetime | None, *, report: b
     if report:
         for detector, waiting in _waiting(road, Layered(states, touched), None):
             told = detector.advance({key: held.state for key, held in waiting.items()}, FAR)[1]
-            findings += (finding for finding in told if finding.kind != "silence")
+            ended = report == "ended"
+            findings += (finding for finding in told if finding.kind != "silence" and (ended or _lasts(finding)))
     return Told(findings, touched)
+
+
+def _lasts(finding: Finding) -> bool:
+    """Whether no further record can take a finding back: it rests on events, and not on all that a window held."""
+    return bool(finding.events) and finding.kind != "anomaly"
 
 
 def _waiting(road: Road, states: States, watermark: datetime | None) -> Iterable[tuple[Detector[Any], dict[Key, Held]]]:

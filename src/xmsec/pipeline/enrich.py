@@ -53,7 +53,7 @@ def enrich(taken: Taken, road: Road, states: States) -> Seen:
         clocks,
         counts,
         event_time.watermark((clock, road.lateness(source[0])) for source, clock in reversed(together.items())),
-        quiet=quiet and (_has_events(passed) or not event_time.quiet(states.clocks.values())),
+        quiet=quiet if _has_events(passed) or quiet != event_time.quiet(states.clocks.values()) else "",
     )
 
 

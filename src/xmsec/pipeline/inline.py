@@ -26,6 +26,6 @@ def play(road: Road, events: Sequence[Tokened], until: datetime | None = None) -
     for rejected in told.rejected:
         raise InputError(rejected.reason, where=rejected.leg)
     moment = until or max((event.time for event, _ in events), default=None)
-    closed = advance(road, Layered(states, told.states), moment, report=True)
+    closed = advance(road, Layered(states, told.states), moment, report="ended")
     last = {finding.id: finding for finding in (*told.findings, *closed.findings)}
     return [finding for finding in last.values() if finding.state == "final"]

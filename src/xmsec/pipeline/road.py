@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.model.clock import Quiet
 from xmsec.model.ports import Detector, Grouping, Held, Ledger, Matcher, Owned
 from xmsec.model.types import (
     Clock,
@@ -69,7 +70,7 @@ class Seen(msgspec.Struct, frozen=True):
     clocks: Mapping[Source, Clock]
     counts: Counter[tuple[str, str, str]]
     watermark: datetime | None
-    quiet: bool
+    quiet: Quiet
 
     @property
     def contexts(self) -> list[Context]:

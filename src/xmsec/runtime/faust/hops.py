@@ -98,7 +98,9 @@ def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, coun
         return _place(key, places, count) == share.number and share.frame(owner, key) < offset
 
     told = detect(contexts, road, share, owns)
-    report = quiet(after.values()) and (bool(contexts) or not quiet(before.values()))
+    report = quiet(after.values())
+    if not contexts and report == quiet(before.values()):
+        report = ""
     closed = advance(road, Layered(share, told.states), watermark, report=report)
     findings = (*told.findings, *closed.findings)
     heard = Heard(offset, Clock(maximum=watermark))

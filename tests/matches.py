@@ -44,11 +44,11 @@ def matching() -> st.SearchStrategy[list[Context]]:
     fields = st.fixed_dictionaries(
         {
             "source.ip": st.sampled_from(("10.0.0.1", "10.0.0.2", "10.0.0.3")),
+            "url.path": st.sampled_from(("/a", "/b", "/c", "/d", None)),
             "rule": st.sampled_from((*RULES, list(RULES), "no-rule")),
         },
         optional={
             "user.id": st.sampled_from(("lin", "wang")),
-            "url.path": st.sampled_from(("/a", "/b", "/c", "/d")),
         },
     )
     # half a day, so that the windows of a few hours are full often enough

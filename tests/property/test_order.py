@@ -18,7 +18,7 @@ ON_MINUTES = (0, 0, 1, 3, 12, 55, 240, 1_500)
 BACK_MINUTES = (0, 0, 0, 0, 1, 4, 9, 70)
 IDLE_S = (None, None, None, None, 30, 900, 10_000)
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def items(stream: str) -> st.SearchStrategy[list[tuple[int, int, str, int | None]]]:
@@ -29,7 +29,7 @@ def items(stream: str) -> st.SearchStrategy[list[tuple[int, int, str, int | None
         st.sampled_from(sorted(POOL[stream])),
         st.sampled_from(IDLE_S),
     )
-    return st.lists(one, max_size=6)
+    return st.lists(one, max_size=8)
 
 
 traffic = st.tuples(

@@ -15,17 +15,22 @@ from xmsec.bench.traffic import newcomers, write
 from xmsec.runtime.assemble import Deployment
 from xmsec.runtime.files import FileRun
 
+MORE = 5_000  # events at least after the last that is looked at
 PER_S = 500  # events in a second of event time
 _KIB = 1024
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Resident memory at the half and at the end. keys: that came in the second half; stored_bytes: of the store at the end."""
+    """Resident memory when half of the events had come and when all had, and the most while the last windows closed.
+
+    keys: that came between the two; stored_bytes: of the store; states: that it held in the end.
+    """
 
     events: int
     keys: int
     half_rss_bytes: int
     end_rss_bytes: int
+    most_rss_bytes: int
     stored_bytes: int
     states: int
 
@@ -36,21 +41,22 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 def memory(deployment: Deployment, folder: Path, events: int, progress: Callable[[int], None]) -> Memory:
-    """Drive so many events and look at the process twice."""
+    """Drive so many events, and some more so that the road goes on, and look at the process twice."""
     path = folder / "newcomers.log"
-    write(path, newcomers(events, PER_S))
-    seen = half = half_rss_bytes = 0
+    write(path, newcomers(events + max(events // 10, MORE), PER_S))
+    seen = half = end = half_rss_bytes = end_rss_bytes = 0
     with rig(deployment) as into:
         for outcomes in FileRun(into, [source(path)], time.monotonic).drive():
             seen += sum(len(outcome.passed) for outcome in outcomes)
             progress(seen)
             if not half and seen >= events // 2:
                 half, half_rss_bytes = seen, rss_bytes()
-        end_rss_bytes = rss_bytes()
+            if not end and seen >= events:
+                end, end_rss_bytes = seen, rss_bytes()
         (states,) = into.store.connection.execute("SELECT COUNT(*) FROM states").fetchone()
         stored_bytes = sum(file.stat().st_size for file in into.recordings.parent.glob("store.sqlite*"))
     path.unlink()
-    return Memory(events, max(seen - half, 0), half_rss_bytes, end_rss_bytes, stored_bytes, states)
+    return Memory(events, end - half, half_rss_bytes, end_rss_bytes, _most_rss_bytes(), stored_bytes, states)
 
 
 def rss_bytes() -> int:
@@ -58,4 +64,8 @@ def rss_bytes() -> int:
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+        return _most_rss_bytes()
+
+
+def _most_rss_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB

@@ -84,7 +84,13 @@ class _Work:
 
     def note(self, event: int, field: _Field, part: int, text: str, hits: _Hits) -> None:
         """Keep what was found."""
-        self.found.setdefault(event, {}).setdefault(field.name, {})[part] = (text, hits)
+        by_field = self.found.get(event)
+        if by_field is None:
+            by_field = self.found[event] = {}
+        if field.name in by_field:
+            by_field[field.name][part] = (text, hits)
+        else:
+            by_field[field.name] = {part: (text, hits)}
 
 
 def classifier(
@@ -285,7 +291,7 @@ class _Leg:
                 name = renamed.get(old, old)
                 fields[name], more = self._value(name, fields[name], parts, parsed.time)
                 spans += more
-                if any(hits is None for _, hits in parts.values()):
+                if None in [hits for _, hits in parts.values()]:
                     flags = (*flags, f"untokenised:{name}")
         if plan.tokens:
             fields[RENAMED], more = _listed(plan.tokens)

@@ -179,7 +179,7 @@ class After:
     """Cares for order: a login within the hour after a password change; takes events by (time, id) behind the watermark."""
 
     id, version, fields, state = "toy-after", "1", frozenset({"user.id", "event.action"}), Sequel
-    about = About("toy-after", "1", "anomaly", "改密后登录 · login after a change", "low")
+    about = About("toy-after", "1", "correlation", "改密后登录 · login after a change", "low")
 
     def initial(self) -> Sequence[Key]:
         return ()

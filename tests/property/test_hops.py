@@ -104,7 +104,7 @@ class Platform:
         return findings, incidents
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), parts=traffic, sizes=st.lists(st.integers(1, 9)))
 def test_hops_killed_anywhere_tell_what_the_whole_road_tells(
     data: st.DataObject, parts: Sequence[Partition], sizes: list[int]
@@ -127,7 +127,7 @@ def test_hops_killed_anywhere_tell_what_the_whole_road_tells(
     assert platform.told() == together(parts)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(parts=traffic)
 def test_a_frame_says_the_same_when_it_is_read(parts: Sequence[Partition]) -> None:
     taken = tokenise([record for part in parts for record in part], ROAD)

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from tests import toys
+from tests.servers import real
 from tests.servers.toy_worker import STREAMS
 
 from xmsec.model.clock import EPOCH
@@ -169,6 +170,26 @@ def test_a_worker_a_role_and_a_store_that_is_away_lose_nothing(kafka_bootstrap: 
             stack.enter_context(running(kafka_bootstrap, prefix, tmp_path / role, [role]))
         cases.until(lambda values: indexed(tmp_path) == (findings, incidents))
         assert indexed(tmp_path) == (findings, incidents)
+
+
+def test_a_broker_that_is_killed_is_waited_for(prefix: str, tmp_path: Path) -> None:
+    server = real.kafka(tmp_path / "kafka")
+    cluster = Cluster(server.start(), STREAMS, prefix)
+    try:
+        ensure(cluster, PARTITIONS)
+        with Wire(cluster) as wire:
+            wire.send(traffic(3_000, seed=7))
+        with running(cluster.bootstrap, prefix, tmp_path / "worker"):
+            with Reader(cluster, "cases") as cases:
+                cases.until(lambda values: len(values) > 5)
+            server.kill()
+            server.start()
+            expected = in_one_process(wire.raws)
+            with Reader(cluster, "cases") as cases:
+                cases.until(lambda values: told(values) == expected)
+                assert told(cases.values) == expected
+    finally:
+        server.kill()
 
 
 def indexed(folder: Path) -> Told:

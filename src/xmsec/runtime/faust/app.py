@@ -6,6 +6,7 @@ is a consumer group of its own (Faust lets only like join like), so that a store
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -52,7 +53,12 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     found = describe(place.cluster)
     spread = (participants(place.cluster, found), found[place.cluster.topic("events")])
     apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles) - NOT_YET.keys())]
-    faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False).execute_from_commandline()
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # says a hundred times a second that a broker is away; `post` says it
+    work = faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False)
+    work.spinner = None  # stdout is for results
+    work.execute_from_commandline()
 
 
 def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source], int], sink: Sink | None) -> faust.App:

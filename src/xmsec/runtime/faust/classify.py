@@ -38,14 +38,16 @@ class Classify:
         self._spoke: dict[TP, float] = {}  # when a partition last brought a record or was spoken for
 
     def register(self, idle_s: float) -> None:
-        """Make agent, task and timer of it."""
+        """Make agent and tasks of it."""
 
         async def speak() -> None:
-            await self._speak(idle_s)
+            while True:
+                await asyncio.sleep(idle_s / 4)
+                await self._speak(idle_s)
 
         self._app.agent(self._app.topic(*self._raw, key_type=bytes, value_type=bytes), name="classify")(self._inbox.follow)
         self._app.task(self._work)
-        self._app.timer(idle_s / 4, name="idle")(speak)
+        self._app.task(speak)
         signal: Any = self._app.on_partitions_assigned
         signal.connect(self._assigned)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from xmsec.model.clock import EPOCH, HOUR, quiet
-from xmsec.model.ports import Held, Owned
+from xmsec.model.ports import FedByRules, Held, Owned
 from xmsec.model.states import Layered, Memory
 from xmsec.model.types import Clock, Context, Counts, Finding, Key, Position, Raw, Rejected, Source, Tick
 from xmsec.pipeline.detect import advance, detect
@@ -57,8 +57,10 @@ def enriched(
     seen = enrich(Taken(frame.items, (), Counter(), Counter()), road, states)
     shares: list[list[Context]] = [[] for _ in range(count)]
     partitions: dict[Key, int] = {}
+    fed = [(detector, detector.rules if isinstance(detector, FedByRules) else None) for detector in road.detectors.values()]
     for context in seen.contexts:
-        for place in {_place(key, partitions, count) for owner in road.detectors.values() for key in owner.keys(context)}:
+        asked = (owner for owner, rules in fed if rules is None or not rules.isdisjoint(context.matches))
+        for place in {_place(key, partitions, count) for owner in asked for key in owner.keys(context)}:
             shares[place].append(context)
     moved = seen.clocks[frame.source]
     share.take_in(frame.source, Heard(offset, moved), {}, offset)

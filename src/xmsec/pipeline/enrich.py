@@ -125,12 +125,13 @@ class _Hand:
 
 def _context(event: Event, spans: tuple[Span, ...], late: bool, matches: tuple[str, ...], road: Road) -> Context:
     ledger = road.ledger
-    labels = tuple(chain.from_iterable(map(ledger.labels, event.datasets)))
+    labels = tuple(chain.from_iterable(map(ledger.labels, event.datasets))) if event.datasets else ()
     account = event.fields.get("user.id") or event.fields.get("user.name")
     grants: tuple[Any, ...] = ()
     person = None
     if account is not None:
-        grants = tuple(grant for dataset in event.datasets for grant in ledger.grants(account, dataset))
+        if event.datasets:
+            grants = tuple([grant for dataset in event.datasets for grant in ledger.grants(account, dataset)])
         person = ledger.person(account)
     grade = road.grade(spans, labels) if spans or labels else None
     return Context(event, spans, labels, grade, grants, person, matches, late)

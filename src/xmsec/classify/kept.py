@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 from xmsec.classify.validators.bank_card import issuer
 from xmsec.classify.validators.digits import calendar_date
@@ -78,6 +79,11 @@ def scope(value: str, _time: datetime) -> str | None:
     >>> scope("10.1.2.3", datetime(2026, 1, 1, tzinfo=_CHINA))
     'private'
     """
+    return _scope(value)
+
+
+@lru_cache(1 << 12)  # the standard library compares with some twenty networks
+def _scope(value: str) -> str | None:
     found = parsed(value)
     return None if found is None else "private" if found.is_private else "public"
 

@@ -121,7 +121,7 @@ class Recognisers:
         e-mail address shows only when the address is gone.
         """
         found: dict[int, list[Hit]] = {}
-        scanned = [_masked_tokens(normal(text)) for text in texts]
+        scanned = [text if text.isascii() else _masked_tokens(normal(text)) for text in texts]
         open_texts: Sequence[int] = range(len(texts))
         for _ in range(ROUNDS):
             bared: list[int] = []
@@ -232,7 +232,7 @@ def _mask(text: str, hits: Sequence[Hit]) -> str:
 
 def _masked_tokens(text: str) -> str:
     """Hide tokens that stand in a text already, so that no digit of one is taken for a value."""
-    if text.isascii() or MASK not in text:
+    if MASK not in text:
         return text
     return TOKEN.sub(lambda match: MASK * len(match[0]), text)
 

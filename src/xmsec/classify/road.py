@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ class _Plan(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, set[str], _Field], ...]
     renamed: dict[str, str]
     tokens: tuple[Span, ...]
+
+
+_Kept = tuple[tuple[str, Callable[[str, datetime], str | None]], ...]
+
+
+class _Writing(msgspec.Struct, frozen=True):
+    """How the values that a recogniser finds are written. kept: what survives of them, by name."""
+
+    canonical_type: str
+    type: str
+    recogniser: str
+    kept: _Kept
 
 
 _Hits = list[Hit] | None  # None: the text cannot be tokenised
@@ -124,6 +137,7 @@ class _Leg:
 
     def __init__(self, recognisers: Recognisers, streams: Mapping[str, Stream], key: bytes) -> None:
         self._recognisers = recognisers
+        self._writings = list(map(_writing, recognisers.content))
         self._streams = streams
         self._token = tokener(key)
         self._fields: dict[tuple[str, str], _Field] = {}
@@ -319,20 +333,26 @@ class _Leg:
         spans: list[Span] = []
         at = length = 0
         for hit in hits:
-            recogniser = self._recognisers.content[hit.which]
+            writing = self._writings[hit.which]
             canonical = self._recognisers.canonical(hit, text)
-            token = self._token(recogniser.canonical_type, canonical)
-            kept = _kept(recogniser, canonical, time) if recogniser.xmsec.kept else {}
+            token = self._token(writing.canonical_type, canonical)
+            kept = _kept(writing.kept, canonical, time) if writing.kept else {}
             pieces += (text[at : hit.left], token)
             start = length + hit.left - at
             at, length = hit.right, start + len(token)
-            spans.append(Span(name, start, length, recogniser.supported_entity, recogniser.name, hit.score, token, kept))
+            spans.append(Span(name, start, length, writing.type, writing.recogniser, hit.score, token, kept))
         pieces.append(text[at:])
         return "".join(pieces), spans
 
 
-def _kept(recogniser: Recogniser, canonical: str, time: datetime) -> dict[str, str]:
-    kept = {name: KEPT[source](canonical, time) for name, source in recogniser.xmsec.kept.items()}
+def _writing(recogniser: Recogniser) -> _Writing:
+    kept = tuple((name, KEPT[source]) for name, source in recogniser.xmsec.kept.items())
+    return _Writing(recogniser.canonical_type, recogniser.supported_entity, recogniser.name, kept)
+
+
+@lru_cache(1 << 12)  # a value stands in a URL and again in its path or query
+def _kept(functions: _Kept, canonical: str, time: datetime) -> dict[str, str]:
+    kept = {name: function(canonical, time) for name, function in functions}
     return {name: value for name, value in kept.items() if value is not None}
 
 

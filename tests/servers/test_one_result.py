@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Event
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,13 +12,12 @@ from elasticsearch import Elasticsearch
 from kafka import KafkaProducer
 from tests.command import KEY, XMSEC, new_home, rows, xmsec
 from tests.command import environment as surroundings
+from tests.servers import real
 
-# long: a source that looks idle before its first record leaves event time, so patience must outlast the workers' start
-pytestmark = [pytest.mark.servers, pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 EVENTS = 16_000
 PARTITIONS = 3
-PATIENCE_S = 400.0
 STREAMS = {
     "gateway.log": "onestop-service.gateway",
     "app-audit.jsonl": "onestop-service.app",
@@ -89,7 +86,7 @@ def indexed(client: Elasticsearch) -> dict[str, Same]:
 
 def worker(home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     streams = ",".join(STREAMS.values())
-    command = [*XMSEC, "worker", "all", "--streams", streams, "--idle", "60", "--home", str(home)]
+    command = [*XMSEC, "worker", "all", "--streams", streams, "--idle", "10", "--home", str(home)]
     with (home / "worker.log").open("ab") as log:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(environment))
 
@@ -116,22 +113,13 @@ def test_scan_and_two_workers_of_which_one_is_killed_find_the_same(
     running = [worker(home, environment) for home in homes]
     try:
         with Elasticsearch(es_url) as client:
-            wait_for(lambda: client.count(index="xmsec-findings")["count"] >= 3, "the first findings")
+            real.until(lambda: client.count(index="xmsec-findings")["count"] >= 3)
             running[0].kill()
             running.append(worker(homes[0], environment))
-            wait_for(lambda: sorted(indexed(client).values()) == expected, "the same findings")
+            real.until(lambda: sorted(indexed(client).values()) == expected)
             found = indexed(client)
     finally:
         for process in running:
             process.kill()
             process.wait()
     assert sorted(found.values()) == expected
-
-
-def wait_for(holds: Any, what: str) -> None:
-    """Ask until something holds, or patience ends."""
-    end = monotonic() + PATIENCE_S
-    while not holds():
-        if monotonic() > end:
-            pytest.fail(f"not within {PATIENCE_S:.0f} s: {what}")
-        Event().wait(1.0)

@@ -97,25 +97,26 @@ class Classify:
         return Position(self._raw[message.topic], str(message.partition), message.offset)
 
     async def _speak(self, idle_s: float) -> None:
-        """Say of each partition that was read to its end and brought nothing for a while that it is idle."""
+        """Say of each partition that was carried to its end and brought nothing for a while that it is idle."""
         now = monotonic()
         mine = sorted(tp for tp in self._app.consumer.assignment() if tp.topic in self._raw)
         due = [tp for tp in mine if now - self._spoke.setdefault(tp, now) >= idle_s]
-        if not due or not self._inbox.empty or self._app.rebalancing:
+        if not due or self._app.rebalancing:
             return
-        for tp in await self._read_to_their_ends(due):
+        for tp in await self._carried_to_their_ends(due):
             self._spoke[tp] = now
             await self._inbox.put(Tick(self._raw[tp.topic], str(tp.partition), datetime.now(UTC), "idle"))
 
-    async def _read_to_their_ends(self, tps: Sequence[TP]) -> list[TP]:
-        consumer = self._app.consumer
+    async def _carried_to_their_ends(self, tps: Sequence[TP]) -> list[TP]:
+        """Which partitions have no record that was not committed: one that waits in a buffer is fetched, but not yet said."""
+        consumer: Any = self._app.consumer
         try:
-            ends = await consumer.highwaters(*tps)
-            places = dict(zip(tps, await asyncio.gather(*map(consumer.position, tps)), strict=True))
-        except Exception as error:  # noqa: BLE001 - the edge: a partition on its way to another worker has no position
-            log.info("no positions now: %s", type(error).__name__)
+            starts, ends = await asyncio.gather(consumer.earliest_offsets(*tps), consumer.highwaters(*tps))
+        except Exception as error:  # noqa: BLE001 - the edge: a partition on its way to another worker has no offsets
+            log.info("no offsets now: %s", type(error).__name__)
             return []
-        return [tp for tp in tps if (places[tp] or 0) >= (ends[tp] or 0)]
+        committed = {tp: consumer._committed_offset.get(tp) for tp in tps}
+        return [tp for tp in tps if max(committed[tp] or 0, starts[tp]) >= ends[tp]]
 
     async def _assigned(self, _: Any, *__: Any, **___: Any) -> None:
         self._spoke.clear()

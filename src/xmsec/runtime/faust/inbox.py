@@ -32,11 +32,6 @@ class Inbox:
         signal: Any = app.on_partitions_assigned
         signal.connect(self._assigned)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return self._queue.empty()
-
     async def follow(self, stream: Any) -> None:
         """Take in a stream's messages, as fast as they are carried."""
         async for event in stream.noack().events():

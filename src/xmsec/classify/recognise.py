@@ -20,6 +20,8 @@ import msgspec
 import regex
 
 from xmsec.classify.canonical import CANONICAL, normal
+from xmsec.classify.hit import MASK, Hit, mask, start_of
+from xmsec.classify.part import NO_PARTS, Part, covered, handed_down
 from xmsec.classify.prefilter import Prefilter
 from xmsec.classify.token import TOKEN
 from xmsec.classify.validators.table import VALIDATORS, Validator
@@ -31,22 +33,6 @@ BOOST = 0.35  # what a context word adds, as in Presidio
 BEFORE, AFTER = 24, 12  # characters around a value in which a context word counts
 VALIDATED = 1 << 12  # values whose proof is remembered: one stands in a URL and again in its path or query
 ROUNDS = 8  # masking one hit can bare another beside it; a text that still bares more is replaced whole
-MASK = "⟨"  # stands over what was found, and nothing that holds it is a hit; parse leaves none in a text
-
-
-class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A value that was found: offsets in code points, and which recogniser found it.
-
-    left, right: the stretch that its token replaces; it is longer than the value where a refused hit hung over its edge.
-    """
-
-    start: int
-    end: int
-    which: int
-    score: float
-    context: bool = False
-    left: int = -1
-    right: int = -1
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -112,39 +98,56 @@ class Recognisers:
                     hits.append(Hit(start, end, pattern.which, score))
         return hits
 
+    def silent(self, name: str) -> bool:
+        """Whether no context word stands in the name of a field."""
+        return not any(_stands(words, name.lower()) for words in self._words)
+
     def find(
-        self, texts: Sequence[str], places: Sequence[Place] | None = None
+        self, texts: Sequence[str], places: Sequence[Place] | None = None, parts: Mapping[int, Part] = NO_PARTS
     ) -> tuple[Mapping[int, list[Hit]], frozenset[int]]:
         """Return the hits of each text that has any, in order and without overlaps, and the texts that could not be settled.
 
         What was found is masked and the rest is looked at again, until nothing is left: a telephone number that is glued to an
         e-mail address shows only when the address is gone.
+
+        parts: texts that are cut from another one, by index. A part has what its whole has in that place, where more context
+        stands; then the rest of it is looked at for itself, so that nothing stays which only the part shows.
         """
         found: dict[int, list[Hit]] = {}
         scanned = [text if text.isascii() else _masked_tokens(normal(text)) for text in texts]
-        open_texts: Sequence[int] = range(len(texts))
+        whole = [index for index in range(len(texts)) if index not in parts]
+        unsettled = [*self._exhaust(whole, scanned, places, found)]
+        if parts:
+            opened, torn = handed_down(parts, found, scanned)
+            unsettled += self._exhaust(opened, scanned, places, found)
+            for index, hit in torn:
+                found[index] = covered(found.get(index, []), hit)
+        for hits in found.values():
+            hits.sort(key=start_of)
+        return found, frozenset(unsettled)
+
+    def _exhaust(
+        self, opened: Sequence[int], scanned: list[str], places: Sequence[Place] | None, found: dict[int, list[Hit]]
+    ) -> Sequence[int]:
+        """Find and mask in texts until nothing is left; return those that could not be settled."""
         for _ in range(ROUNDS):
             bared: list[int] = []
             try:
-                pairs = self._prefilter.scan([scanned[index] for index in open_texts])
+                pairs = self._prefilter.scan([scanned[index] for index in opened])
             except hyperscan.error:
-                return found, frozenset(open_texts)
+                return opened
             for at, group in groupby(pairs, itemgetter(0)):
-                index = open_texts[at]
+                index = opened[at]
                 place = NOWHERE if places is None else places[index]
                 hits = self._settle(scanned[index], (number for _, number in group), place)
                 if hits:
                     found.setdefault(index, []).extend(hits)
-                    scanned[index] = _mask(scanned[index], hits)
+                    scanned[index] = mask(scanned[index], hits)
                     bared.append(index)
             if not bared:
-                break
-            open_texts = bared
-        else:
-            return found, frozenset(open_texts)
-        for hits in found.values():
-            hits.sort(key=_start)
-        return found, frozenset()
+                return ()
+            opened = bared
+        return opened
 
     def _settle(self, text: str, patterns: Iterable[int], place: Place) -> list[Hit]:
         hits = self.verify(text, patterns)
@@ -176,7 +179,7 @@ class Recognisers:
         """Keep the longest of hits that overlap, then the better proved, then the one that chance gives least often."""
         if len(hits) < 2:
             return hits
-        hits.sort(key=_start)
+        hits.sort(key=start_of)
         kept: list[Hit] = []
         together = [hits[0]]
         reach = hits[0].end
@@ -197,15 +200,11 @@ class Recognisers:
         for hit in sorted(hits, key=self._order):
             clear = all(hit.end <= other.start or hit.start >= other.end for other in kept)
             (kept if clear else refused).append(hit)
-        kept.sort(key=_start)
+        kept.sort(key=start_of)
         return _overhung(kept, refused)
 
     def _order(self, hit: Hit) -> tuple[Any, ...]:
         return (hit.start - hit.end, -hit.score, not hit.context, *self._ranks[hit.which], hit.start)
-
-
-def _start(hit: Hit) -> int:
-    return hit.start
 
 
 def _overhung(kept: list[Hit], refused: Sequence[Hit]) -> list[Hit]:
@@ -219,15 +218,6 @@ def _overhung(kept: list[Hit], refused: Sequence[Hit]) -> list[Hit]:
             right = min(ceiling, max(hit.end, *(other.end for other in over)))
             kept[index] = msgspec.structs.replace(hit, left=left, right=right)
     return kept
-
-
-def _mask(text: str, hits: Sequence[Hit]) -> str:
-    pieces: list[str] = []
-    at = 0
-    for hit in hits:
-        pieces += (text[at : hit.left], MASK * (hit.right - hit.left))
-        at = hit.right
-    return "".join((*pieces, text[at:]))
 
 
 def _masked_tokens(text: str) -> str:

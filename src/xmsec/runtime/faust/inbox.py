@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import faust
+from faust.types import TP
+
+from xmsec.runtime.faust.turns import Turns
 
 Item = Any  # a faust.EventT, or a value that goes the same way
 
@@ -28,14 +31,32 @@ class Inbox:
     def __init__(self, app: faust.App, limit: int = FRAMES, linger_s: float = 0.0) -> None:
         self._app, self._limit, self._linger_s = app, limit, linger_s
         self._queue: asyncio.Queue[tuple[int, Item]] = asyncio.Queue(2 * limit)
+        self._turns: Turns[TP] = Turns()
         self.epoch = 0
         signal: Any = app.on_partitions_assigned
         signal.connect(self._assigned)
 
     async def follow(self, stream: Any) -> None:
-        """Take in a stream's messages, as fast as they are carried."""
+        """Take in a stream's messages, as fast as they are carried, each in its turn."""
         async for event in stream.noack().events():
-            await self.put(event)
+            if await self._its_turn(event.message):
+                await self.put(event)
+            else:
+                self.leave([event])
+
+    async def _its_turn(self, message: Any) -> bool:
+        """Whether a message is the next of its partition; what a rebalance finds under way is read again after it."""
+        tp, consumer = message.tp, cast(Any, self._app.consumer)
+        start = consumer._committed_offset.get(tp)
+        if start is None and tp not in self._turns:
+            start = (await consumer.earliest_offsets(tp))[tp]
+        if self._app.rebalancing:
+            return False
+        self._turns.setdefault(tp, start)
+        turn = self._turns.take(tp, message.offset)
+        if turn == "seek":
+            await consumer.seek(tp, self._turns[tp])
+        return turn == "now"
 
     async def put(self, item: Item) -> None:
         """Take in one, behind those that wait."""
@@ -64,6 +85,7 @@ class Inbox:
 
     async def _assigned(self, _: Any, *__: Any, **___: Any) -> None:
         self.epoch += 1
+        self._turns.clear()
 
 
 def size(item: Item) -> int:

@@ -1,9 +1,9 @@
 """Whose turn it is: the offsets of a partition are taken one after the other, whatever a consumer delivers.
 
 Faust resumes partitions before it seeks them to what was committed, and remembers the highest offset that it handed on:
-messages that were under way at a rebalance make it drop those that it reads again, and its commit steps over a hole of one. So a
-hop that must miss nothing counts for itself. Topics may have true holes (a transaction's markers, records that retention took):
-a hole that is read again and again is one.
+messages that were under way at a rebalance make it drop those that it reads again, and its commit steps over a hole of one.
+So a hop that must miss nothing counts for itself. Topics may have true holes (a transaction's markers, records that retention
+took): a hole that is read again and again is one.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xmsec.sources.file import Content, FileSource
 
 BOM = b"\xef\xbb\xbf"  # of a text that was saved on Windows; no part of its first line
-HEAD_LINES = 50  # enough to tell a format by; what does not fit later is a dead letter
+HEAD_LINES = 200  # enough to tell a format by; what does not fit later is a dead letter
 HEAD_BYTES = 64 << 10
 _BLANK = b"\xef\xbb\xbf\0 \t\r\n"
 
@@ -27,6 +27,7 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], named: Seque
     """
     from xmsec.cli.home import now
     from xmsec.sources.file import FileSource
+    from xmsec.sources.records import cut_of
     from xmsec.sources.unpack import STDIN
 
     for name in named:
@@ -44,7 +45,8 @@ def sources_of(streams: Mapping[str, Stream], paths: Sequence[str], named: Seque
                 raise ConfigError("standard input is closed", where=STDIN, remedy="pipe something in, or name a file")
             stdin = Rewound(cast(BufferedReader, sys.stdin.buffer))
         by_stream.setdefault(stream_by_path.get(path) or _guess(path, stdin, streams), []).append(path)
-    return [FileSource(name, of, now, stdin) for name, of in sorted(by_stream.items())]
+    cuts = {name: cut_of(streams[name].lines) if name in streams else cut_of(None) for name in by_stream}
+    return [FileSource(name, of, now, stdin, cut=cuts[name]) for name, of in sorted(by_stream.items())]
 
 
 def lines_of(path: str) -> Iterator[bytes]:

@@ -36,6 +36,7 @@ def run(
     from xmsec.runtime.embedded import Embedded, Witness
     from xmsec.runtime.service import Service
     from xmsec.runtime.summary import Tally
+    from xmsec.sources.records import cut_of
     from xmsec.sources.tail import Tail
     from xmsec.store.recording import ENTRY, Recording
 
@@ -46,7 +47,10 @@ def run(
             raise ConfigError(
                 "no stream names paths", where="streams/", remedy="add a stream file with paths to XMSEC_CONTENT_DIRS"
             )
-        tails = [Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id)) for one in streams]
+        tails = [
+            Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id), cut_of(one.lines))
+            for one in streams
+        ]
         recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -41,6 +42,19 @@ class DatasetRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: Stage | None = None
 
 
+class Framing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How lines make a record, where one may span several: either `begins` (and `ends`), or `quotes`.
+
+    begins: a regular expression; a record begins at every line whose start it matches, other lines continue it. ends: another;
+    a line in which it is found (white space at its end left out) finishes its record at once. quotes: a record is a row of CSV,
+    whose double quotes may hold line ends.
+    """
+
+    begins: Name | None = None
+    ends: Name | None = None
+    quotes: bool = False
+
+
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One raw line and what the parser makes of it, before classification.
 
@@ -68,7 +82,9 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     (`rfc3339`, `epoch_s`, `epoch_ms`, or strptime's codes). set: constant fields, where the record has none of its own.
     identities: fields that stay readable; typed: further fields that are not scanned; scan: fields scanned though typed;
     drop: fields left out. stage: where no rule of `datasets` gives one. namespace: of the objects that a database's log names
-    (OpenLineage: `postgres://host:5432`). silence_s: how long it may say nothing (None: for ever).
+    (OpenLineage: `postgres://host:5432`). silence_s: how long it may say nothing (None: for ever). lines: how lines make a
+    record (None: each line is one). prefix: PostgreSQL's `log_line_prefix`. unwrap: where a shipper's JSON has the record:
+    `auto` (recognised by what Filebeat, Vector and Fluent Bit write), `never`, or a dotted path.
     """
 
     id: Name
@@ -78,6 +94,9 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     references: tuple[str, ...] = ()
     timezone: str | None = None
     paths: tuple[Name, ...] = ()
+    lines: Framing | None = None
+    prefix: Name | None = None
+    unwrap: Name = "auto"
     columns: tuple[Name, ...] = ()
     map: dict[Name, Name] = {}
     time_format: Name = "rfc3339"
@@ -123,10 +142,23 @@ def load_stream(document: Document) -> Stream:
             raise document.error(
                 f'timezone "{stream.timezone}" is unknown', "$.timezone", "write an IANA name, Asia/Shanghai"
             ) from error
+    if stream.lines is not None:
+        _check_framing(stream.lines, document)
     both = sorted({*stream.drop} & {*stream.identities, *stream.scan})
     if both:
         raise document.error(f'field "{both[0]}" is dropped and used', "$.drop", "take it out of one of them")
     return stream
+
+
+def _check_framing(framing: Framing, document: Document) -> None:
+    if (framing.begins is None) != framing.quotes or (framing.ends and framing.begins is None):
+        raise document.error("lines say neither or both of begins and quotes", "$.lines", "write one; ends belongs to begins")
+    for name, expression in (("begins", framing.begins), ("ends", framing.ends)):
+        try:
+            re.compile((expression or "").encode())
+        except re.error as error:
+            what = f"{name} is no regular expression: {error.msg}"
+            raise document.error(what, f"$.lines.{name}", "correct it") from error
 
 
 def check_samples(stream: Stream, parse: Callable[[Raw], Parsed | None]) -> list[str]:

@@ -15,6 +15,7 @@ from xmsec.model.errors import InputError
 from xmsec.model.types import Position, Raw, Rejected, Source, Tick
 from xmsec.sources.identity import HEAD_BYTES, Known, twin
 from xmsec.sources.lines import Found, Lines
+from xmsec.sources.records import Cut, Cutter
 from xmsec.sources.unpack import CHUNK_BYTES, STDIN, Counting, Readable, last_of_zstd, opened, packed, unpack
 
 BATCH_LINES = 4_000  # a batch of lines is carried along the road at once; more only delays
@@ -116,11 +117,12 @@ class Reading:
         after: Position | None,
         now: Callable[[], datetime],
         batch_lines: int = BATCH_LINES,
+        cut: Cut = Lines,
     ) -> None:
         self.source = source
         self.contents = contents
         self.problems: list[Rejected] = []
-        self._now, self._batch_lines = now, batch_lines
+        self._now, self._batch_lines, self._cut = now, batch_lines, cut
         self._last = after.offset if after is not None and after.offset >= 0 else None
         self.reached = self._last or 0
 
@@ -149,7 +151,7 @@ class Reading:
         Yields batches, each with the byte behind it.
         """
         skipping = self._last is not None
-        lines = Lines(self._last or 0)
+        lines = self._cut(self._last or 0)
         for found in self._lines(content, lines, chunk_bytes):
             if skipping and found:
                 found, skipping = found[1:], False
@@ -160,7 +162,7 @@ class Reading:
                 self._last = batch[-1].position.offset
                 yield batch, found[end][0] if end < len(found) else lines.reached
 
-    def _lines(self, content: Content, lines: Lines, chunk_bytes: int) -> Iterator[Sequence[Found]]:
+    def _lines(self, content: Content, lines: Cutter, chunk_bytes: int) -> Iterator[Sequence[Found]]:
         try:
             for chunk in content.chunks(lines.reached, chunk_bytes):
                 yield lines.feed(chunk)
@@ -180,6 +182,7 @@ class FileSource:
     paths: files, or `-` for standard input; stdin: its bytes; now: the edge's clock, asked once a batch. `readings` and
     `partition_by_path` are there once `open` was called; an empty file has no partition yet. `twins` names files that begin
     like another one and are told apart by their inode, so that the summary can say so. batch_lines: the most of a batch.
+    cut: how bytes become records (`xmsec.sources.records.cut_of`).
     """
 
     def __init__(
@@ -189,13 +192,14 @@ class FileSource:
         now: Callable[[], datetime],
         stdin: Readable | None = None,
         batch_lines: int = BATCH_LINES,
+        cut: Cut = Lines,
     ) -> None:
         self.stream = stream
         self.readings: Sequence[Reading] = ()
         self.partition_by_path: dict[str, str] = {}
         self.twins: list[tuple[str, str]] = []
         self._paths, self._now, self._stdin = list(dict.fromkeys(paths)), now, stdin
-        self._batch_lines = batch_lines
+        self._batch_lines, self._cut = batch_lines, cut
 
     @property
     def problems(self) -> Sequence[Rejected]:
@@ -215,7 +219,7 @@ class FileSource:
             by_partition.setdefault(partition, []).append(content)
             self.partition_by_path[path] = partition
         self.readings = [
-            Reading((self.stream, partition), contents, after.get(partition), self._now, self._batch_lines)
+            Reading((self.stream, partition), contents, after.get(partition), self._now, self._batch_lines, self._cut)
             for partition, contents in by_partition.items()
         ]
         return self.readings

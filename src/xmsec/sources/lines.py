@@ -54,6 +54,10 @@ class Lines:
             return [(offset, piece, False) for offset, piece in zip(offsets, pieces, strict=True)]
         return [(offset, piece[:LINE_BYTES], len(piece) > LINE_BYTES) for offset, piece in zip(offsets, pieces, strict=True)]
 
+    def settle(self) -> Sequence[Found]:
+        """Return nothing: a line waits for nothing but its end."""
+        return ()
+
     def end(self) -> Sequence[Found]:
         """Return the unfinished line, for an input that ended without a line end."""
         if not self._kept:

@@ -17,6 +17,7 @@ from xmsec.model.types import Position, Raw, Rejected, Tick
 from xmsec.sources.file import Content, Reading, alike
 from xmsec.sources.identity import HEAD_BYTES, Known, twin
 from xmsec.sources.lines import Found, Lines
+from xmsec.sources.records import Cut
 from xmsec.sources.unpack import CHUNK_BYTES, opened
 
 QUIET = timedelta(hours=1)  # a file that is not its stream's newest and did not grow so long has ended
@@ -29,13 +30,16 @@ Inode = tuple[int, int]
 class Tail:
     """Follows the files of one stream.
 
-    patterns: as in the shell; idle: how long a file must bring nothing until time may pass without it; after: where to go on.
+    patterns: as in the shell; idle: how long a file must bring nothing until time may pass without it; after: where to go on;
+    cut: how bytes become records.
     """
 
-    def __init__(self, stream: str, patterns: Sequence[str], idle: timedelta, after: Mapping[str, Position]) -> None:
+    def __init__(
+        self, stream: str, patterns: Sequence[str], idle: timedelta, after: Mapping[str, Position], cut: Cut = Lines
+    ) -> None:
         self.stream = stream
         self.problems: list[Rejected] = []
-        self._patterns, self._idle = patterns, idle
+        self._patterns, self._idle, self._cut = patterns, idle, cut
         self._after = dict(after)
         self._followed: dict[Inode, _Followed] = {}
         self._ended: dict[Inode, int] = {}  # sizes of files that were read and closed: they come back when they grow
@@ -111,27 +115,28 @@ class Tail:
         if after is not None and not content.packed and after.offset >= content.size_bytes:
             self._ended[inode] = status.st_size  # an older state of what was read already
             return []
-        self._followed[inode] = _Followed(self.stream, partition, content, after, now)
+        self._followed[inode] = _Followed(content, after or Position(self.stream, partition, -1), now, self._cut)
         return [Tick(self.stream, partition, now, "open")]
 
 
 class _Followed:
     """One open file."""
 
-    def __init__(self, stream: str, partition: str, content: Content, after: Position | None, now: datetime) -> None:
+    def __init__(self, content: Content, after: Position, now: datetime, cut: Cut) -> None:
+        stream, partition = after.source
         self.partition, self.head = partition, content.head
-        self.position = after or Position(stream, partition, -1)
+        self.position = after
         self.problems: Sequence[Rejected] = ()
         self.ended = self.emptied = False
         self.size_bytes = content.size_bytes
         self._stream = stream
         self._heard = self._said = now
         self._skipping = self.position.offset >= 0
-        self._lines = Lines(max(self.position.offset, 0))
+        self._lines = cut(max(after.offset, 0))
         self._reading: Reading | None = None
         self._batches: Iterator[Sequence[Raw | Tick]] = iter(())
         if content.packed:
-            self._reading = Reading((stream, partition), [content], after, lambda: self._heard)
+            self._reading = Reading((stream, partition), [content], after, lambda: self._heard, cut=cut)
             self._batches = self._reading.batches()
             return
         self._file = opened(content.path)
@@ -158,7 +163,7 @@ class _Followed:
             return self._end(now)
         if now - self._said >= idle:
             self._said = now
-            return [Tick(self._stream, self.partition, now, "idle")]
+            return [*self._raws(self._lines.settle(), now), Tick(self._stream, self.partition, now, "idle")]
         return []
 
     def _truncated(self) -> bool:

@@ -23,7 +23,45 @@ _NGINX = (
     b'"request":"GET /find?q=SLOT HTTP/1.1","body_bytes_sent":512,"http_referer":"https://a.example/","note":"SLOT"}'
 )
 LINES = {
+    "apisix": (
+        b'{"client_ip":"203.0.113.9","start_time":1795478400000,"latency":12.5,"route_id":"r1","service_id":"","consumer":'
+        b'{"username":"lin"},"request":{"method":"GET","uri":"/find?q=SLOT","size":83,"headers":{"user-agent":"agent SLOT",'
+        b'"authorization":"Basic secret"}},"response":{"status":200,"size":153}}'
+    ),
+    "cef": (
+        b"<34>Nov 24 08:00:00 fw1 CEF:0|Vendor|Product|1.0|100|Said SLOT|5|rt=1795478400000 src=10.1.2.3 spt=50112 suser=lin "
+        b"act=blocked msg=said SLOT"
+    ),
     "combined": _COMBINED,
+    "debezium": (
+        b'{"before":null,"after":{"id":7,"note":"SLOT"},"source":{"connector":"postgresql","name":"city","ts_ms":1795478400000,'
+        b'"db":"people","schema":"public","table":"person"},"op":"c","ts_ms":1795478400500}'
+    ),
+    "kong": (
+        b'{"client_ip":"203.0.113.9","started_at":1795478400000,"latencies":{"request":12,"kong":2,"proxy":10},"service":{"name":'
+        b'"s1"},"consumer":{"username":"lin"},"request":{"method":"GET","uri":"/find?q=SLOT","size":"83","headers":'
+        b'{"user-agent":"agent SLOT"}},"response":{"status":200,"size":"153","headers":{}}}'
+    ),
+    "leef": (
+        b"<34>Nov 24 08:00:00 fw1 LEEF:2.0|Vendor|Product|1.0|logon|^|devTime=1795478400000^src=10.1.2.3^usrName=lin"
+        b"^msg=said SLOT"
+    ),
+    "mysql-audit": (
+        b'<AUDIT_RECORD NAME="Query" RECORD="1_2026-11-24T00:00:00" TIMESTAMP="2026-11-24T00:00:00 UTC" COMMAND_CLASS="select" '
+        b'CONNECTION_ID="12" STATUS="0" SQLTEXT="select SLOT from person" USER="clerk[clerk] @ localhost [10.1.2.3]" HOST="" '
+        b'OS_USER="" IP="10.1.2.3" DB="people"/>'
+    ),
+    "postgresql-json": (
+        b'{"timestamp":"2026-11-24 08:00:00.000 CST","user":"clerk","dbname":"people","pid":7,"remote_host":"10.1.2.3",'
+        b'"remote_port":50112,"session_id":"65.12","ps":"SELECT","error_severity":"LOG",'
+        b'"message":"AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.person,select SLOT from person,<not logged>",'
+        b'"application_name":"psql"}'
+    ),
+    "postgresql-stderr": (
+        b"2026-11-24 08:00:00.000 CST [7] clerk@people LOG:  AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.person,"
+        b'"select SLOT from person",<not logged>'
+    ),
+    "rfc5424": b'<34>1 2026-11-24T08:00:00+08:00 web1 su 230 ID47 [origin@32473 ip="10.1.2.3" note="SLOT"] said SLOT',
     "web": _COMBINED,
     "nginx-json": _NGINX,
     "ecs": b'{"@timestamp":"2026-11-24T00:00:00Z","user":{"id":"u7"},"message":"said SLOT","tags":["SLOT",1],'
@@ -41,12 +79,15 @@ LINES = {
     ),
     "syslog": b"<34>2026-11-24T08:00:00+08:00 web1 su[230]: said SLOT",
 }
-MAP = {"@timestamp": "at", "user.id": "who.id", "message": "text", "labels.n": "n"}
+EXTRA: dict[str, dict[str, Any]] = {
+    "json": {"map": {"@timestamp": "at", "user.id": "who.id", "message": "text", "labels.n": "n"}},
+    "postgresql-stderr": {"prefix": "%m [%p] %q%u@%d "},
+}
 
 
 def stream_of(form: str, **changes: Any) -> Stream:
     """Make a stream of one format."""
-    changes.setdefault("map", MAP if form == "json" else {})
+    changes = EXTRA.get(form, {}) | changes
     return Stream(id="test.one", title=Title("试", "test"), format=form, samples=(Sample("x"),), **changes)
 
 

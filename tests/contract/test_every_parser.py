@@ -21,7 +21,18 @@ from xmsec.parse.road import Parse, stream_parser
 from xmsec.parse.table import FORMATS
 
 PARSERS: dict[str, Parse] = {form: stream_parser(stream_of(form), ZONE) for form in FORMATS}
-JSON_FORMATS = ("ecs", "json", "nginx-json", "openlineage", "web")
+JSON_FORMATS = [
+    "apisix",
+    "debezium",
+    "ecs",
+    "json",
+    "kong",
+    "mysql-audit",
+    "nginx-json",
+    "openlineage",
+    "postgresql-json",
+    "web",
+]
 every_format = pytest.mark.parametrize("form", sorted(FORMATS))
 VALUE = "350211199001011234"
 

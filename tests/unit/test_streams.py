@@ -49,10 +49,26 @@ def test_a_stream_needs_little(tmp_path: Path) -> None:
         (("format: combined", "format: combined\ntimezone: Mars/Base"), 4, "timezone"),
         (("format: combined", "format: combined\nlateness_s: -1"), 4, ">= 0"),
         (("format: combined", "format: combined\ndrop: [a]\nscan: [a]"), 4, "is dropped and used"),
+        (("format: combined", "format: combined\nlines: {}"), 4, "begins and quotes"),
+        (("format: combined", "format: combined\nlines: {quotes: true, begins: a}"), 4, "begins and quotes"),
+        (("format: combined", "format: combined\nlines: {quotes: true, ends: a}"), 4, "begins and quotes"),
+        (("format: combined", "format: combined\nlines: {begins: '('}"), 4, "no regular expression"),
         (("rejected: no-match", "rejekted: no-match"), 5, "rejekted"),
         (("    rejected: no-match\n", "    time: 2026-11-24T00:00:00\n"), 6, "timezone"),
     ],
-    ids=["id", "key", "zone", "negative", "dropped", "sample key", "time without zone"],
+    ids=[
+        "id",
+        "key",
+        "zone",
+        "negative",
+        "dropped",
+        "no framing",
+        "two framings",
+        "no end",
+        "expression",
+        "sample key",
+        "time without zone",
+    ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, change: tuple[str, str], line: int, what: str) -> None:
     good, problems = load_one(tmp_path, GOOD.replace(*change))
@@ -106,11 +122,20 @@ def test_an_unknown_format_is_a_wrong_setting() -> None:
 
 
 FITS = {
+    "apisix": "generic.apisix",
+    "cef": "generic.cef",
     "combined": "generic.web",
-    "nginx-json": "generic.web",
+    "debezium": "generic.debezium",
     "ecs": "generic.ecs",
+    "kong": "generic.kong",
+    "leef": "generic.leef",
+    "mysql-audit": "generic.mysql",
+    "nginx-json": "generic.web",
     "openlineage": "generic.openlineage",
     "pgaudit": "generic.postgresql",
+    "postgresql-json": "generic.postgresql-json",
+    "postgresql-stderr": "generic.postgresql-stderr",
+    "rfc5424": "generic.syslog",
     "syslog": "generic.syslog",
 }
 
@@ -118,6 +143,14 @@ FITS = {
 @pytest.mark.parametrize(("form", "name"), FITS.items(), ids=FITS.keys())
 def test_a_file_of_unknown_origin_finds_its_stream(form: str, name: str) -> None:
     assert guess([b"", b"\xef\xbb\xbf" + LINES[form], b"damaged", LINES[form]], GENERIC, ZONE) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [(name, place) for name in sorted(GENERIC) for place, sample in enumerate(GENERIC[name].samples) if not sample.rejected],
+)
+def test_a_sample_alone_finds_its_stream(name: str, place: int) -> None:
+    assert guess(GENERIC[name].samples[place].line.encode().split(b"\n"), GENERIC, ZONE) == name
 
 
 def test_a_stream_of_a_system_is_taken_when_no_generic_one_fits() -> None:

@@ -11,6 +11,7 @@ from xmsec.model.errors import InputError
 from xmsec.model.types import Fields, Parsed, Raw
 from xmsec.parse.clean import BOM, NEEDS_CARE
 from xmsec.parse.dataset import judge_of
+from xmsec.parse.envelope import opener
 from xmsec.parse.reading import Maker
 from xmsec.parse.tidy import tidy
 from xmsec.parse.times import bad_time
@@ -26,6 +27,7 @@ def document_parser(
     read = maker(stream, stream.zone(zone))
     judge = judge_of(stream) if stream.datasets or stream.stage else None
     constants, drop = tuple(stream.set.items()), stream.drop
+    take_off = opener(stream.format, stream.unwrap)
 
     def parse(raw: Raw) -> Parsed | None:
         line = raw.line.rstrip(b"\r\n")
@@ -37,8 +39,19 @@ def document_parser(
             text, broken = _decode(line)
         if not text or text.isspace():
             return None
-        reading = read(text, raw.received)
+        received = raw.received
+        opened = take_off(text, received) if take_off is not None and text[0] == "{" else None
+        if opened is not None:
+            text, received, plain = opened.text, opened.received, False
+            if not text or text.isspace():
+                return None
+        reading = read(text, received)
+        if reading is None:
+            return None
         time, fields, datasets, stage = reading.time, reading.fields, reading.datasets, reading.stage
+        if opened is not None:
+            for name, value in opened.fields.items():
+                fields.setdefault(name, value)
         replaced = (not (plain and tidy_when_plain) and tidy(fields)) or broken
         for name, value in constants:
             fields.setdefault(name, value)

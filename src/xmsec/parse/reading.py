@@ -26,5 +26,6 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         return f"Reading({len(self.fields)} fields)"
 
 
-Format = Callable[[str, datetime], Reading]  # (line, moment of receipt); raises InputError(reason)
+# (record, moment of receipt); None for what stands around records, as blank as a blank line; raises InputError(reason)
+Format = Callable[[str, datetime], Reading | None]
 Maker = Callable[[Stream, tzinfo], Format]  # the zone is that of times without one

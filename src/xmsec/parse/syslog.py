@@ -1,4 +1,7 @@
-"""System messages as RFC 3164 describes them, with or without a priority, and with an ISO time instead of the year-less one."""
+"""System messages as RFC 3164 describes them, with or without a priority, and with an ISO time instead of the year-less one.
+
+A message of version 1 is read as RFC 5424 has it (`xmsec.parse.rfc5424`): collectors mix both in one file.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,11 @@ from datetime import datetime, tzinfo
 from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.priority import put_priority
 from xmsec.parse.reading import Format, Reading
+from xmsec.parse.rfc5424 import put_structured
 from xmsec.parse.times import iso_time, yearless_time
 
-FACILITIES = [
-    "kernel",
-    "user-level",
-    "mail",
-    "system",
-    "security/authorization",
-    "syslogd",
-    "printer",
-    "network-news",
-    "uucp",
-    "clock",
-    "security/authorization4",
-    "ftp",
-    "ntp",
-    "log-audit",
-    "log-alert",
-    "clock15",
-    "local0",
-    "local1",
-    "local2",
-    "local3",
-    "local4",
-    "local5",
-    "local6",
-    "local7",
-]
-SEVERITIES = ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"]
-
-_PRIORITY = re.compile(r"<(\d{1,3})>", re.ASCII)
 _YEARLESS = re.compile(r"([A-Z][a-z]{2}  ?\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?) ", re.ASCII)
 _DATED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) ", re.ASCII)
 _TAG = re.compile(r"(?P<host>[^\s:\[]{1,255})\s+(?P<name>[^\s:\[]{1,128})(?:\[(?P<pid>[^\]\s]{1,32})\])?:(?: |$)")
@@ -53,7 +29,11 @@ def syslog(stream: Stream, zone: tzinfo) -> Format:
 
     def read(text: str, received: datetime) -> Reading:
         fields: Fields = {}
-        at = _put_priority(fields, text)
+        at = put_priority(fields, text)
+        if at and text.startswith("1 ", at):
+            stamp = put_structured(fields, text, at)
+            if stamp is not None:
+                return Reading(received if stamp == "-" else dated(stamp), fields)
         match = _YEARLESS.match(text, at)
         if match is not None:
             time = yearless(match[1], received)
@@ -70,23 +50,6 @@ def syslog(stream: Stream, zone: tzinfo) -> Format:
         return Reading(time, fields)
 
     return read
-
-
-def _put_priority(fields: Fields, text: str) -> int:
-    """Set facility and severity; return where the rest begins."""
-    match = _PRIORITY.match(text)
-    if match is None:
-        return 0
-    priority = int(match[1])
-    if priority >= 8 * len(FACILITIES):
-        raise InputError("bad-priority")
-    facility, severity = divmod(priority, 8)
-    fields["log.syslog.priority"] = priority
-    fields["log.syslog.facility.code"] = facility
-    fields["log.syslog.facility.name"] = FACILITIES[facility]
-    fields["log.syslog.severity.code"] = severity
-    fields["log.syslog.severity.name"] = fields["log.level"] = SEVERITIES[severity]
-    return match.end()
 
 
 def _put_message(fields: Fields, rest: str) -> None:

@@ -14,7 +14,7 @@ def web(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `web`."""
     as_line, as_json = combined(stream, zone), nginx_json(stream, zone)
 
-    def read(text: str, received: datetime) -> Reading:
+    def read(text: str, received: datetime) -> Reading | None:
         return as_json(text, received) if text[0] == "{" else as_line(text, received)
 
     return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -10,16 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.learned import anomaly, learned, recipe
+from tests.learned import anomaly, learned, recipe, week
 from tests.office import BATCH, MONDAY, ZONE, office, visit
 
+from xmsec.content.recipes import Feature
 from xmsec.detect.explain import explain
 from xmsec.detect.kinds.anomaly import Anomaly, Windows
-from xmsec.detect.model import above
+from xmsec.detect.model import above, far
+from xmsec.detect.train import rows, train
 from xmsec.model.clock import FAR
-from xmsec.model.types import Context, Finding, Key
+from xmsec.model.types import Context, Event, Finding, Key
 
 NIGHT = MONDAY + timedelta(days=9, hours=3)
+SATURDAY = MONDAY + timedelta(days=12)
 KEY = Key("user", "u06")
 
 
@@ -54,19 +58,74 @@ def test_honest_weeks_keep_to_the_budget_in_the_mean_and_the_batch_is_silent(nam
     assert np.mean(told_per_day) <= 2 * recipe(name).budget_per_day
 
 
-@pytest.mark.parametrize("name", ["user-hour", "user-day"])
-def test_a_mass_look_up_is_told_with_what_was_unusual(name: str) -> None:
-    (finding,) = told(anomaly(name), look_ups(300))
-    assert (finding.entity.id, finding.count, finding.severity, finding.state) == ("u06", 300, "low", "final")
+@pytest.mark.parametrize(("name", "count"), [("user-hour", 300), ("user-day", 1_200)])
+def test_a_mass_look_up_is_told_with_what_was_unusual(name: str, count: int) -> None:
+    (finding,) = told(anomaly(name), look_ups(count))
+    assert (finding.entity.id, finding.count, finding.severity, finding.state) == ("u06", count, "low", "final")
     subjects = next(reason for reason in finding.explanation if reason.what == "distinct_subjects")
-    assert 270 < int(subjects.value) < 330
-    assert subjects.usual.startswith("own p50 ")
+    assert 0.9 * count < int(subjects.value.replace(",", "")) < 1.1 * count
+    assert re.match(r"own p50 .+, p90 .+", subjects.usual)
     assert 0 < sum(reason.weight for reason in finding.explanation) <= 1.001
+
+
+def shift(start: timedelta, times: int) -> list[Context]:
+    """Nine hours on a Saturday, each so many times what u06 does in an hour of the week (some 15 requests, 7 people)."""
+    hours = [SATURDAY + start + timedelta(hours=hour) for hour in range(9)]
+    numbered = enumerate((hour, at) for hour in hours for at in range(15 * times))
+    return [
+        visit("u06", hour + timedelta(seconds=at), number, path=f"/case/{number}", subjects=(number,) if number % 2 else ())
+        for number, (hour, at) in numbered
+    ]
+
+
+@pytest.mark.parametrize("name", ["user-hour", "user-day"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("start", [timedelta(hours=9), timedelta()], ids=["by day", "at night"])
+def test_a_saturday_shift_is_work_and_not_a_finding(name: str, times: int, start: timedelta) -> None:
+    assert told(anomaly(name), shift(start, times)) == []
+
+
+@pytest.mark.parametrize(("name", "windows"), [("user-hour", 9), ("user-day", 1)])
+def test_a_saturday_of_many_times_the_usual_is_told(name: str, windows: int) -> None:
+    findings = told(anomaly(name), shift(timedelta(hours=9), 20))
+    assert len(findings) == windows
+    assert {finding.entity.id for finding in findings} == {"u06"}
+
+
+def test_an_incident_in_training_does_not_hide_its_like() -> None:
+    before = [msgspec.structs.replace(each, event=_earlier(each.event)) for each in look_ups(300)]
+    model = train(recipe("user-hour"), rows(recipe("user-hour"), [*week(0), *before], ZONE), ZONE)
+    (finding,) = told(Anomaly(recipe("user-hour"), model, ZONE), look_ups(300))
+    assert finding.count == 300
+
+
+def _earlier(event: Event) -> Event:
+    return msgspec.structs.replace(event, time=event.time - timedelta(days=7))
+
+
+FEATURES: tuple[Feature, ...] = ("requests", "failures", "off_hours_share")
+
+
+@pytest.mark.parametrize(
+    ("row", "busy", "expected"),
+    [
+        ((600.0, 0.0, 0.0), (100.0, 0.0, 0.0), False),
+        ((606.0, 0.0, 0.0), (100.0, 0.0, 0.0), True),
+        ((100.0, 5.0, 0.0), (100.0, 0.0, 0.0), False),
+        ((100.0, 6.0, 0.0), (100.0, 0.0, 0.0), True),
+        ((100.0, 0.0, 1.0), (100.0, 0.0, 0.0), False),
+    ],
+    ids=["six times", "more", "some failures after none", "many", "off hours alone"],
+)
+def test_far_is_a_count_of_more_than_so_many_times_the_busy_value(
+    row: Sequence[float], busy: Sequence[float], expected: bool
+) -> None:
+    assert far(row, busy, FEATURES, 6) is expected
 
 
 def test_an_unknown_account_is_measured_against_all() -> None:
     (finding,) = told(anomaly("user-hour"), look_ups(300, user="nobody-knows"))
-    assert all(reason.usual.startswith("all p50 ") for reason in finding.explanation)
+    assert all(re.match(r"all p50 .+, p99 .+", reason.usual) for reason in finding.explanation)
 
 
 @pytest.mark.parametrize("user", ["u06", "nobody-knows"])
@@ -139,5 +198,5 @@ def test_reasons_are_ordered_by_weight_and_the_same_every_time() -> None:
 def test_less_than_usual_is_usual() -> None:
     features = recipe("user-day").features
     assert above((1, 1, 0, 1, 10, 0, 0), (50, 40, 30, 1, 9e4, 2, 0.5), features) == [0.0] * len(features)
-    model = learned("user-day")
-    assert not model.unusual(np.zeros((1, len(features))))[0]
+    little = [(1.0, 1.0, 0.0, 1.0, 10.0, 0.0, 0.0)]
+    assert not learned("user-day").unusual(["u06"], little, np.zeros((1, len(features))))[0]

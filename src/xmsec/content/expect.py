@@ -118,9 +118,23 @@ def _written(wanted: Expected) -> str:
 
 def inline_events(case: Case) -> list[Tokened]:
     """Make events of a test's documents. Raises InputError for a document that cannot be one."""
+    return _tokened(case.given.events)
+
+
+def inline_history(case: Case) -> list[Tokened]:
+    """Make the events that a test's model learns from, in order of time. Raises InputError as `inline_events` does."""
+    ordered = sorted(_tokened(case.given.history), key=lambda each: each[0].time)
+    places = (msgspec.structs.replace(event.position, offset=at) for at, (event, _) in enumerate(ordered))
+    return [
+        (msgspec.structs.replace(event, id=event_id(place), position=place), spans)
+        for place, (event, spans) in zip(places, ordered, strict=True)
+    ]
+
+
+def _tokened(documents: Sequence[Mapping[str, Any]]) -> list[Tokened]:
     made: list[Tokened] = []
     time = START - SECOND
-    for document in case.given.events:
+    for document in documents:
         said = _said(document)
         time = _time(said.time, time + SECOND)
         step = duration(said.every)

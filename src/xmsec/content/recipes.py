@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from xmsec.content.detectors import MODELS, Title
+from xmsec.content.detectors import MODELS, Case, Title
 from xmsec.content.load import Document, convert, files, load_each
 from xmsec.model.errors import ContentError
 from xmsec.model.types import Severity
@@ -64,8 +64,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One trained model's recipe.
 
     entity: an ECS field; budget_per_day: how many entities a day may be told although nothing is wrong, over all entities, from
-    which the threshold follows; least: feature → the value below which a window says too little to be judged; id: its file's
-    name.
+    which the threshold follows; busy_times: a finding needs a count of more than so many times the entity's own busy value;
+    least: feature → the value below which a window says too little to be judged; id: its file's name.
     """
 
     title: Title
@@ -75,6 +75,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     algorithm: Forest
     training: Training
     budget_per_day: Annotated[float, msgspec.Meta(gt=0)]
+    busy_times: Annotated[float, msgspec.Meta(ge=1)] = 6.0
     hours: Hours = Hours()
     least: dict[Feature, float] = {}
     severity: Severity = "medium"
@@ -82,6 +83,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     controls: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     status: Literal["experimental", "test", "stable"] = "experimental"
+    tests: tuple[Case, ...] = ()
     id: str = ""
 
     @property
@@ -109,6 +111,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self.algorithm,
             self.training,
             self.budget_per_day,
+            self.busy_times,
             self.hours,
             sorted(self.least.items()),
         )
@@ -116,8 +119,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def version(self) -> str:
-        """Hash of all that the recipe says: 8 hexadecimal digits."""
-        return blake2b(msgspec.json.encode(self), digest_size=4).hexdigest()
+        """Hash of all that the recipe says but its tests: 8 hexadecimal digits."""
+        return blake2b(msgspec.json.encode(msgspec.structs.replace(self, tests=())), digest_size=4).hexdigest()
 
 
 def recipe_of(document: Document) -> Recipe:

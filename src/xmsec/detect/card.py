@@ -29,9 +29,13 @@ def card(model: Model) -> str:
             "",
             "## Tells",
             "",
-            f"A window whose score is below {about.threshold:.6f}. Budget: {about.budget_per_day:g} entities a day although",
-            f"nothing is wrong; in training it was {about.told_per_day:g}. An incident that the training span holds uses up a",
-            "place of that budget for each day of an entity; own usual values move only when half of its windows are wrong.",
+            f"A window whose score is below {about.threshold:.6f} and that holds a count more than {about.busy_times:g} times",
+            "the busy value: the 90th percentile of the entity's own windows, else the 99th of all.",
+            "",
+            f"Budget: {about.budget_per_day:g} entities a day at most although nothing is wrong; in training it was",
+            f"{about.told_per_day:g}. An incident that the training span holds uses up a place of that budget for each day of",
+            "an entity. An entity's median moves only when half of its windows are wrong, its busy value when a tenth are (any",
+            "one, of fewer than ten).",
             "",
             "## Cannot see",
             "",
@@ -54,7 +58,8 @@ def _quantiles(model: Model) -> list[str]:
 
 def _blind(model: Model) -> list[str]:
     lines = [
-        "What stays below the usual value: a leak within an account's ordinary volume, or one that training took for usual.",
+        f"What stays within {model.metadata.busy_times:g} times the busy value, such as a slow leak: rules count over days.",
+        "What training took for usual, and when an account works: its hours weigh, but alone are never told.",
         "How far beyond the highest training value a window lies: all beyond it scores alike.",
         "New entities' own habits: until the next training they are measured against all entities.",
         "Which objects or people were touched (only how many), and what logs do not hold, such as response bodies.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xmsec.detect.features import shown
-from xmsec.detect.model import Floats, Model, scores, usual_of
+from xmsec.detect.model import BUSY_ALL, BUSY_OWN, Floats, Model, scores, usual_of
 from xmsec.model.types import Explanation
 
 SHOWN = 5
@@ -41,7 +41,7 @@ def _reasons(
     model: Model, entity: str, values: Sequence[float], above: Sequence[float], gains: Sequence[float]
 ) -> tuple[Explanation, ...]:
     usual, own = usual_of(model.usual, entity)
-    whose = "own" if own else "all"
+    whose, share = ("own", BUSY_OWN) if own else ("all", BUSY_ALL)
     total = sum(gains) or 1.0
     reasons: list[Explanation] = []
     order = sorted(range(len(values)), key=lambda place: (-gains[place], -above[place], place))
@@ -50,5 +50,7 @@ def _reasons(
         if above[place] > 0:
             middle, high = (shown(float(number), feature) for number in usual[:, place])
             weight = round(gains[place] / total, WEIGHT_DIGITS)
-            reasons.append(Explanation(feature, shown(values[place], feature), f"{whose} p50 {middle}, p99 {high}", weight))
+            reasons.append(
+                Explanation(feature, shown(values[place], feature), f"{whose} p50 {middle}, p{100 * share:.0f} {high}", weight)
+            )
     return tuple(reasons[:SHOWN])

@@ -26,6 +26,7 @@ MOST_BYTES = 1 << 62  # sums stop here, so that a state always fits msgpack's in
 FAILED_STATUS = 400
 _64_BITS = (1 << 64) - 1
 SATURDAY = 5
+SHARES = frozenset(("off_hours_share",))  # the other features are counts
 
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -154,7 +155,7 @@ def scaled(row: Iterable[float], features: Sequence[Feature]) -> tuple[float, ..
 
     One value at a time, with the C library's log1p: NumPy's vectors round differently from one processor to the next.
     """
-    return tuple(value if feature == "off_hours_share" else log1p(value) for value, feature in zip(row, features, strict=True))
+    return tuple(value if feature in SHARES else log1p(value) for value, feature in zip(row, features, strict=True))
 
 
 def shown(value: float, feature: Feature) -> str:
@@ -163,4 +164,4 @@ def shown(value: float, feature: Feature) -> str:
     >>> shown(1200.0, "bytes"), shown(0.25, "off_hours_share")
     ('1,200', '25 %')
     """
-    return f"{100 * value:.0f} %" if feature == "off_hours_share" else f"{value:,.1f}".removesuffix(".0")
+    return f"{100 * value:.0f} %" if feature in SHARES else f"{value:,.1f}".removesuffix(".0")

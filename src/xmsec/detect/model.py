@@ -2,6 +2,9 @@
 
 Algorithm: isolation forest (Liu, Ting, Zhou 2008). A row is how far each feature lies above its usual value: the entity's own
 median when it was seen often enough in training, else the median of all entities; less than usual counts as usual.
+
+How rare a row is does not say how much it is: twice the usual may never have been seen before, and be a long Saturday. So a
+finding also needs a count far beyond what the entity does when busy; a share (when it worked) weighs, but never makes one.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmsec.content.recipes import Feature
-from xmsec.detect.features import scaled
+from xmsec.detect.features import SHARES, scaled
 from xmsec.detect.sketch import digest64
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+BUSY_OWN = 0.9  # an entity's busy value: no tenth of its windows, were they an incident, would move it (from ten windows on)
+BUSY_ALL = 0.99  # that of everyone: whom nobody knows yet may be of a busy kind
 CHUNK_ROWS = 512  # (rows, trees) in float64: 0.4 MB a level with 100 trees; measured 8.3 µs a row, 9.2 at 2,048 rows
 
 
@@ -42,8 +47,8 @@ class Trees(msgspec.Struct, frozen=True, eq=False):
 class Usual(msgspec.Struct, frozen=True, eq=False):
     """What is usual, in the features' own units.
 
-    everyone: (2, features), medians of the entities' medians and the 99th percentile of all rows; known: sorted digests of the
-    entities that have own values; own: (entities, 2, features), their median and 99th percentile.
+    The second of each pair is the busy value. everyone: (2, features), median of the entities' medians and 99th percentile of
+    all rows; known: sorted digests of the entities with own values; own: (entities, 2, features), median and 90th percentile.
     """
 
     everyone: Floats
@@ -56,7 +61,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: the digest of the recipe; quantiles: for each feature its 50th, 90th, 99th percentile and maximum over all rows;
     still: features that never rose above the usual in training, to which the forest is blind; threshold: a score below it is
-    told; told_per_day: how many entities a day it would have told in training.
+    told, if a count exceeds busy_times its busy value; told_per_day: how many entities a day it would have told in training.
     """
 
     id: str
@@ -76,6 +81,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     trees: int
     samples: int
     budget_per_day: float
+    busy_times: float
     told_per_day: float
     threshold: float
     versions: dict[str, str]
@@ -96,9 +102,15 @@ class Model(msgspec.Struct, frozen=True, eq=False):
         found = [above(row, bases[entity], features) for entity, row in zip(entities, raw, strict=True)]
         return np.array(found).reshape(len(raw), len(features))
 
-    def unusual(self, rows: Floats) -> NDArray[np.bool_]:
-        """Return which rows score below the threshold; one in which nothing lies above the usual never does."""
-        return (scores(self.trees, rows) < self.metadata.threshold) & (rows > 0).any(axis=1)
+    def unusual(self, entities: Sequence[str], raw: Sequence[Sequence[float]], rows: Floats) -> NDArray[np.bool_]:
+        """Return which rows score below the threshold and hold a count far beyond their entity's busy value.
+
+        raw: the rows' features in their own units; rows: how far they lie above the usual.
+        """
+        busy = {entity: usual_of(self.usual, entity)[0][1].tolist() for entity in set(entities)}
+        about = self.metadata
+        much = [far(row, busy[entity], about.features, about.busy_times) for entity, row in zip(entities, raw, strict=True)]
+        return (scores(self.trees, rows) < about.threshold) & (rows > 0).any(axis=1) & np.array(much, np.bool_)
 
 
 def usual_of(usual: Usual, entity: str) -> tuple[Floats, bool]:
@@ -113,6 +125,15 @@ def usual_of(usual: Usual, entity: str) -> tuple[Floats, bool]:
 def above(row: Sequence[float], base: Sequence[float], features: Sequence[Feature]) -> list[float]:
     """Return how far a row lies above its usual values on the scale of comparison; less than usual is usual."""
     return [max(0.0, value - low) for value, low in zip(scaled(row, features), scaled(base, features), strict=True)]
+
+
+def far(row: Sequence[float], busy: Sequence[float], features: Sequence[Feature], times: float) -> bool:
+    """Whether a count is more than so many times its busy value; both by 1 + x, or a single failure after none would be far."""
+    return any(
+        1 + value > times * (1 + high)
+        for value, high, feature in zip(row, busy, features, strict=True)
+        if feature not in SHARES
+    )
 
 
 def scores(trees: Trees, rows: Floats) -> Floats:

@@ -25,7 +25,7 @@ from numpy.lib import format as npy
 from xmsec.detect.model import Metadata, Model, Trees, Usual
 from xmsec.model.errors import ConfigError
 
-FORMAT = 1
+FORMAT = 2
 FILE_BYTES = 64 << 20  # of any part once unpacked; 1,000 trees of 4,096 samples are 250,000 nodes, 10 MB
 _ZERO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can say
 _KINDS: dict[str, tuple[str, int]] = {
@@ -165,10 +165,10 @@ def _array(content: bytes, kind: str, dimensions: int) -> np.ndarray[Any, Any]:
 
 
 def _model(arrays: Arrays, version: str) -> Model:
-    metadata = msgspec.json.decode(arrays["metadata"].tobytes(), type=Metadata)
     shape = arrays["shape"].tolist()
     if len(shape) != 3 or shape[0] != FORMAT or not all(isfinite(number) for number in shape):
         raise _BadModelError("of another version of xmsec")
+    metadata = msgspec.json.decode(arrays["metadata"].tobytes(), type=Metadata)
     trees = Trees(
         arrays["roots"],
         arrays["feature"],

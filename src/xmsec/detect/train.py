@@ -1,9 +1,10 @@
 """Training: windows of recorded events become rows, rows become a model. The only module that imports scikit-learn, lazily.
 
 The same rows give the same bytes, whatever their order, the threads or the hash seed. The threshold follows from the budget:
-days of entities (what becomes an incident) are ranked by their worst window, and as many are told as the budget allows for the
-span. An incident inside the training span therefore uses up one place a day and does not widen what is usual beyond that; usual
-values are medians, which half of an entity's windows would have to be wrong to move.
+days of entities (what becomes an incident) are ranked by their worst window, and as many may be told as the budget allows for
+the span; of these, those are told that hold a count far beyond the entity's busy value. An incident inside the training span
+uses up one place a day and does not widen what is usual beyond that: half of an entity's windows would have to be wrong to move
+its median, and a tenth to move its busy value (any, with fewer than ten windows).
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from importlib.metadata import version
+from math import ceil
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from xmsec.content.recipes import Feature, Recipe
 from xmsec.detect.entity import KIND_BY_FIELD, keys_of
 from xmsec.detect.features import Calendar, Tally, tally, values
-from xmsec.detect.model import Floats, Metadata, Model, Trees, Usual, above, scores, usual_of
+from xmsec.detect.model import BUSY_ALL, BUSY_OWN, Floats, Metadata, Model, Trees, Usual, above, far, scores, usual_of
 from xmsec.detect.modelfile import content_hash
 from xmsec.detect.sketch import digest64
 from xmsec.model.clock import DAY, rfc3339, window_of
@@ -96,14 +99,15 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
     raw = np.array([row.values for row in span])
     entities = [row.entity for row in span]
     usual = _usual(entities, raw, recipe.training.own_windows)
-    bases = _bases(entities, raw, usual, recipe.training.own_windows)
+    bases, busy = _bases(entities, raw, usual, recipe.training.own_windows)
     pairs = zip(raw.tolist(), bases.tolist(), strict=True)
     risen = np.array([above(row, base, recipe.features) for row, base in pairs])
     trees = _trees(recipe, risen)
     found = scores(trees, risen)
     end = span[-1].start + recipe.length
     days = max(1.0, (end - span[0].start) / DAY)
-    threshold, told = _threshold(recipe, span, found, days, zone)
+    threshold = _threshold(recipe, span, found, days, zone)
+    told = _told(recipe, span, found < threshold, busy, zone)
     metadata = Metadata(
         id=recipe.id,
         recipe=recipe.digest,
@@ -122,6 +126,7 @@ def train(recipe: Recipe, gathered: Sequence[Row], zone: tzinfo) -> Model:
         trees=recipe.algorithm.n_estimators,
         samples=min(recipe.algorithm.max_samples, len(span)),
         budget_per_day=recipe.budget_per_day,
+        busy_times=recipe.busy_times,
         told_per_day=round(told / days, 3),
         threshold=threshold,
         versions={name: version(name) for name in ("xmsec", "scikit-learn", "numpy")},
@@ -155,28 +160,33 @@ def _usual(entities: Sequence[str], raw: Floats, own_windows: int) -> Usual:
     """Return what is usual for everyone, and for each entity that has windows enough."""
     places = _places(entities)
     medians = np.array([np.median(raw[of], axis=0) for of in places.values()])
-    everyone = np.array([np.median(medians, axis=0), _quantile(raw, 0.99)])
+    everyone = np.array([np.median(medians, axis=0), _quantile(raw, BUSY_ALL)])
     enough = sorted((-len(of), entity) for entity, of in places.items() if len(of) >= own_windows)[:MOST_KNOWN]
     known = sorted((digest64(entity), entity) for _, entity in enough)
-    own = [[np.median(raw[places[entity]], axis=0), _quantile(raw[places[entity]], 0.99)] for _, entity in known]
+    own = [[np.median(raw[places[entity]], axis=0), _quantile(raw[places[entity]], BUSY_OWN)] for _, entity in known]
     return Usual(
         everyone, np.array([digest for digest, _ in known], np.uint64), np.array(own).reshape(len(known), 2, raw.shape[1])
     )
 
 
-def _bases(entities: Sequence[str], raw: Floats, usual: Usual, own_windows: int) -> Floats:
-    """Return what each training row is measured against: the median of its entity's other windows, as if it were new.
+def _bases(entities: Sequence[str], raw: Floats, usual: Usual, own_windows: int) -> tuple[Floats, Floats]:
+    """Return what each training row is measured against, as if it were new: median and busy value of its other windows.
 
     With the row itself among them the forest would learn from smaller distances than it later meets, and tell too much.
     """
-    bases = np.repeat(usual.everyone[:1], len(raw), axis=0)
+    bases, busy = (np.repeat(usual.everyone[at : at + 1], len(raw), axis=0) for at in (0, 1))
     for entity, of in _places(entities).items():
         if len(of) >= own_windows and usual_of(usual, entity)[1]:
-            ordered = np.sort(raw[of], axis=0)
-            middle = ((len(of) - 2) // 2, (len(of) - 1) // 2)  # of one row fewer; those behind the row that is left out move up
-            low, high = (np.where(raw[of] <= ordered[at], ordered[at + 1], ordered[at]) for at in middle)
-            bases[of] = (low + high) / 2
-    return bases
+            others = len(of) - 1
+            bases[of] = (_without(raw[of], (others - 1) // 2) + _without(raw[of], others // 2)) / 2
+            busy[of] = _without(raw[of], ceil(BUSY_OWN * others) - 1)
+    return bases, busy
+
+
+def _without(rows: Floats, at: int) -> Floats:
+    """Return, for each row, the value at a place in the order of all others: those behind the row that is left out move up."""
+    ordered = np.sort(rows, axis=0)
+    return np.asarray(np.where(rows <= ordered[at], ordered[at + 1], ordered[at]))
 
 
 def _quantile(rows: Floats, share: float) -> Floats:
@@ -189,8 +199,8 @@ def _quantiles(raw: Floats, features: Sequence[Feature]) -> dict[str, tuple[floa
     return {feature: tuple(column) for feature, column in zip(features, columns, strict=True)}
 
 
-def _threshold(recipe: Recipe, span: Sequence[Row], found: Floats, days: float, zone: tzinfo) -> tuple[float, int]:
-    """Return the score below which days of entities are told, and how many of the span it tells (ties are not told).
+def _threshold(recipe: Recipe, span: Sequence[Row], found: Floats, days: float, zone: tzinfo) -> float:
+    """Return the score below which days of entities may be told (ties are not).
 
     Below the n-th worst of the span lie n - 1 of it, but n of as many new ones in the mean. It is at least the second worst:
     scores end at what training knew, so that little could lie below the worst. Windows that say too little have no say.
@@ -206,8 +216,18 @@ def _threshold(recipe: Recipe, span: Sequence[Row], found: Floats, days: float, 
     if not ranked:
         raise ConfigError("no window says enough to be judged", where=recipe.id, remedy="record longer, or lower `least`")
     place = max(2, min(int(allowed), len(ranked) // FEWEST))
-    threshold = ranked[min(place, len(ranked)) - 1]
-    return threshold, sum(score < threshold for score in ranked)
+    return ranked[min(place, len(ranked)) - 1]
+
+
+def _told(recipe: Recipe, span: Sequence[Row], rare: NDArray[np.bool_], busy: Floats, zone: tzinfo) -> int:
+    """Return how many days of entities of the span are told: rare by their score, and far beyond what is busy."""
+    return len(
+        {
+            (row.entity, window_of(row.start, DAY, zone).start)
+            for row, low, high in zip(span, rare.tolist(), busy.tolist(), strict=True)
+            if low and recipe.judges(row.values) and far(row.values, high, recipe.features, recipe.busy_times)
+        }
+    )
 
 
 def _trees(recipe: Recipe, risen: Floats) -> Trees:

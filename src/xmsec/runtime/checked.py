@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,21 +16,27 @@ from xmsec.classify.grade import grader
 from xmsec.classify.recognise import Recognisers
 from xmsec.content.classifiers import Example, Recogniser, engine_problems
 from xmsec.content.detectors import Case, DetectorFile
-from xmsec.content.expect import Failure, Run, Tokened, check, until
+from xmsec.content.expect import Failure, Run, Tokened, check, compare, inline_events, inline_history, until
 from xmsec.content.lint.every import lint
 from xmsec.content.lint.issue import Issue, Known
 from xmsec.content.load import Document, read
+from xmsec.content.recipes import Recipe
 from xmsec.content.streams import SAMPLE_RECEIVED, Stream, check_samples
+from xmsec.detect.kinds.anomaly import Anomaly
 from xmsec.detect.load import Loaded, Place, detectors
+from xmsec.detect.train import rows, train
 from xmsec.findings.incident import ByEntityAndDay
 from xmsec.ledger.book import Book
 from xmsec.ledger.entries import Entries
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError, ContentError, InputError
+from xmsec.model.ports import Detector
+from xmsec.model.states import Memory
 from xmsec.model.types import Finding, Position, Raw, Revisions
 from xmsec.parse.road import Parse, stream_parser
+from xmsec.pipeline.enrich import enrich
 from xmsec.pipeline.inline import play
-from xmsec.pipeline.road import Road
+from xmsec.pipeline.road import Road, Taken
 from xmsec.runtime.assemble import LATENESS_S
 from xmsec.runtime.contents import Contents
 
@@ -73,42 +81,48 @@ def tried(on: Bench) -> Iterator[Checked]:
     by_path = groupby((file for file in on.contents.detectors if file.path in asked), key=lambda file: file.path)
     for path, files in by_path:
         yield _detector_tests(path, list(files), run)
+    yield from (_recipe_tests(path, recipe, on) for path, recipe in on.contents.recipes.items() if path in asked)
 
 
 def runner(on: Bench) -> Run:
     """Return what carries an inline test along a road of a file's own detectors, with the ledger that the test names."""
+
+    def run(file: DetectorFile, case: Case, events: Sequence[Tokened]) -> Sequence[Finding]:
+        made = on.loaded.detectors
+        own = {name: made[name] for name in made if name in (file.id, "sigma") or name.startswith(f"{file.id}-")}
+        return play(_road(on, own, _ledger(file.path, case)), events, until(case))
+
+    return run
+
+
+def _road(on: Bench, own: Mapping[str, Detector[Any]], ledger: Book) -> Road:
+    """Return a road on which only these detectors stand."""
     streams = on.contents.streams_by_id
 
     def lateness(stream: str) -> timedelta:
         return timedelta(seconds=streams[stream].lateness_s if stream in streams else LATENESS_S)
 
-    def run(file: DetectorFile, case: Case, events: Sequence[Tokened]) -> Sequence[Finding]:
-        made = on.loaded.detectors
-        own = {name: made[name] for name in made if name in (file.id, "sigma") or name.startswith(f"{file.id}-")}
-        road = Road(
-            parse=lambda _: None,
-            classify=lambda _: [],
-            grade=grader(on.contents.grades),
-            matcher=on.loaded.rules,
-            ledger=_ledger(file, case),
-            detectors=own,
-            grouping=ByEntityAndDay(on.zone),
-            system=lambda stream: stream.partition(".")[0],
-            lateness=lateness,
-            revisions=Revisions("inline", 0),
-        )
-        return play(road, events, until(case))
-
-    return run
+    return Road(
+        parse=lambda _: None,
+        classify=lambda _: [],
+        grade=grader(on.contents.grades),
+        matcher=on.loaded.rules,
+        ledger=ledger,
+        detectors=own,
+        grouping=ByEntityAndDay(on.zone),
+        system=lambda stream: stream.partition(".")[0],
+        lateness=lateness,
+        revisions=Revisions("inline", 0),
+    )
 
 
-def _ledger(file: DetectorFile, case: Case) -> Book:
+def _ledger(path: Path, case: Case) -> Book:
     """Return the ledger that a test names. Raises InputError: what is wrong with a test is a failure of it."""
     given = case.given.ledger
     if given is None:
         return Book(Entries(as_of=EPOCH))
     try:
-        book, problems = Book.load(read(file.path.parent / given) if isinstance(given, str) else Document(file.path, "", given))
+        book, problems = Book.load(read(path.parent / given) if isinstance(given, str) else Document(path, "", given))
     except ContentError as error:
         problems = [error]
     for problem in problems:
@@ -121,6 +135,27 @@ def _detector_tests(path: Path, files: Sequence[DetectorFile], run: Run) -> Chec
     by_case = groupby(failures, key=lambda failure: (failure.where, failure.case))
     lines = [str(Failure(where, case, "; ".join(one.what for one in several))) for (where, case), several in by_case]
     return Checked(path, sum(len(file.tests) for file in files), lines)
+
+
+def _recipe_tests(path: Path, recipe: Recipe, on: Bench) -> Checked:
+    """Train a model on each test's history, and let it judge the test's events."""
+    lines: list[str] = []
+    for case in recipe.tests:
+        try:
+            failures = compare(case.findings, _told(path, recipe, case, on))
+        except (ConfigError, InputError) as error:
+            failures = [str(error)]
+        if failures:
+            lines.append(f'{path}: "{case.name}": {"; ".join(failures)}')
+    return Checked(path, len(recipe.tests), lines)
+
+
+def _told(path: Path, recipe: Recipe, case: Case, on: Bench) -> Sequence[Finding]:
+    ledger = _ledger(path, case)
+    history = Taken(inline_history(case), (), Counter(), Counter())
+    learned = enrich(history, _road(on, {}, ledger), Memory()).contexts
+    model = train(recipe, rows(recipe, learned, on.zone), on.zone)
+    return play(_road(on, {recipe.id: Anomaly(recipe, model, on.zone)}, ledger), inline_events(case), until(case))
 
 
 def _stream_tests(path: Path, stream: Stream, zone: tzinfo) -> Checked:

@@ -40,7 +40,7 @@ class Windows(msgspec.Struct, frozen=True):
 
 
 class Anomaly:
-    """One recipe with its model: tells the windows that score below the model's threshold, explained by features."""
+    """One recipe with its model: tells the windows that the model calls unusual, explained by features."""
 
     state = Windows
 
@@ -116,7 +116,7 @@ class Anomaly:
         closed, raw = [place for place, _ in judged], [row for _, row in judged]
         entities = [key.value for key, _ in closed]
         rows = self.model.rows(entities, raw)
-        told = self.model.unusual(rows).nonzero()[0].tolist()
+        told = self.model.unusual(entities, raw, rows).nonzero()[0].tolist()
         reasons = explain(self.model, [entities[at] for at in told], [raw[at] for at in told], rows[told])
         return [
             finding(

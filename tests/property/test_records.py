@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Set
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from xmsec.content.streams import Framing
 from xmsec.parse import framing as module
-from xmsec.parse.framing import RECORD_BYTES, RECORD_LINES, Found, joined
+from xmsec.parse.framing import RECORD_BYTES, RECORD_LINES, Found, elements, joined
 from xmsec.sources.lines import Lines
 from xmsec.sources.records import Records
 
@@ -134,6 +135,43 @@ def test_an_over_long_record_is_cut_and_said() -> None:
 def test_lines_beyond_the_limit_within_a_record_are_said_to_be_cut() -> None:
     found = cut(QUOTES, b'a,"b\n' + b"x" * (RECORD_BYTES + 5) + b'"\nnext\n')
     assert [flag for _, _, flag in found] == [True, True, False]
+
+
+ARRAYS = Framing(array=True)
+values = st.recursive(
+    st.none() | st.integers() | st.text(alphabet='a"\\]},[{ 张', max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(st.text(max_size=4), values, max_size=3)
+
+
+@given(st.lists(st.lists(objects, min_size=1, max_size=4), min_size=1, max_size=4), st.sampled_from([None, 1]), st.data())
+def test_each_object_of_an_array_is_a_record_at_its_byte(
+    rows: list[list[object]], indent: int | None, data: st.DataObject
+) -> None:
+    separators = (", ", ": ") if indent else (",", ":")
+    text = "\n".join(json.dumps(row, separators=separators, ensure_ascii=False) for row in rows).encode() + b"\n"
+    found = cut(ARRAYS, text)
+    assert [json.loads(record) for _, record, _ in found] == [one for row in rows for one in row]
+    assert all(text[offset:].startswith(record) for offset, record, _ in found)
+    place = data.draw(st.integers(0, len(found) - 1))
+    assert cut(ARRAYS, text[found[place][0] :], offset=found[place][0]) == found[place:]
+
+
+@given(st.binary(max_size=60).map(lambda text: text.replace(b"\n", b"")))
+def test_what_is_no_array_is_a_record_as_it_is(text: bytes) -> None:
+    for line in (text, b"[" + text, text + b"]", b"{" + text + b"]", b"[{" + text, b"[1,}"):
+        found = elements(line)
+        assert found
+        assert all(line[place : place + len(one)] == one for place, one in found)
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]", b'[{"a":1},{"a"', b"[" * 9_000, b'{"a":1}', b'{"a":1}]]', b""], ids=lambda line: repr(line[:9])
+)
+def test_what_cannot_be_taken_apart_is_given_whole(line: bytes) -> None:
+    assert elements(line) == [(0, line)]
 
 
 def test_the_example_in_the_module_runs() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.parsers import LINES
 
 from xmsec.content.streams import Framing, load_streams
 from xmsec.model.types import Position, Raw, Tick
@@ -151,15 +152,19 @@ ROW = (
 ROWS = (ROW.format(n=0, message='statement: select\n""a"" from t') + ROW.format(n=1, message="next")).encode()
 
 
+APISIX = b"[" + LINES["apisix"] + b"," + LINES["apisix"].replace(b"GET", b"PUT") + b"]\n" + LINES["apisix"] + b"\n"
+
+
 @pytest.mark.parametrize(
     ("stream", "text", "told"),
     [
+        ("generic.apisix", APISIX, ["GET", "PUT", "GET"]),
         ("generic.postgresql-stderr", LOG, ["select 1 from t", "next"]),
         ("generic.mysql", AUDIT, ["select 1", "logout"]),
         ("generic.mysql", ARRAY, ["select 1", "logout"]),
         ("generic.postgresql", ROWS, ['select "a" from t', "next"]),
     ],
-    ids=["plain log", "xml", "json array", "csv"],
+    ids=["batches", "plain log", "xml", "json array", "csv"],
 )
 def test_a_shipped_stream_reads_records_of_many_lines(tmp_path: Path, stream: str, text: bytes, told: list[str]) -> None:
     path = tmp_path / "db.log"
@@ -168,4 +173,5 @@ def test_a_shipped_stream_reads_records_of_many_lines(tmp_path: Path, stream: st
     parse = parser(STREAMS, UTC)
     documents = [parse(raw) for raw in raws(files(path, STREAMS[stream].lines, stream=stream))]
     known = [document.fields for document in documents if document is not None]
-    assert [fields.get("db.query.text") or fields.get("message") or fields["event.action"] for fields in known] == told
+    names = ("db.query.text", "message", "http.request.method", "event.action")
+    assert [next(fields[name] for name in names if name in fields) for fields in known] == told

@@ -162,6 +162,17 @@ MYSQL: list[tuple[str, str, dict[str, Any]]] = [
     ("MariaDB, DDL", "20261124 08:00:00,db1,root,h,1,2,QUERY,d,'/* c */ create table t()',0", {"event.action": "create-table"}),
     ("MariaDB, rename", "20261124 08:00:00,db1,root,h,1,2,RENAME,d,t|d.u,", {"event.action": "rename", "event.type": "change"}),
     ("MariaDB, logout", "20261124 08:00:00,db1,root,h,1,0,DISCONNECT,d,,0", {"event.action": "logout"}),
+    (
+        "MariaDB in syslog",
+        "<14>Nov 24 08:00:00 db1 mysql-server_auditing: db1,root,10.1.2.3,1,2,QUERY,d,'drop table t',0",
+        {"event.action": "drop-table", "host.name": "db1", "source.ip": "10.1.2.3"},
+    ),
+    (
+        "MariaDB, cut behind an escape",
+        "20261124 08:00:00,db1,root,h,1,2,QUERY,d,'select \\',0",
+        {"event.action": "select", "event.outcome": "success"},
+    ),
+    ("MariaDB, with TLS", "20261124 08:00:00,db1,root,h,1,0,CONNECT,d,,0,TLSv1.3", {"event.action": "login"}),
     ("Aurora", "1795478400000000,db1,root,10.1.2.3,1,2,QUERY,d,'set x=1',0", {"source.ip": "10.1.2.3", "event.action": "set"}),
 ]
 
@@ -239,10 +250,30 @@ def change(**parts: Any) -> bytes:
         (change(op="u", source={"query": "update t", "user": "root"}), {"db.query.text": "update t", "user.name": "root"}),
         (change(ddl="alter table t", databaseName="d"), {"event.action": "schema-change", "db.query.text": "alter table t"}),
         (change(op="m", message={"prefix": "p", "content": "c"}), {"event.action": "message", "debezium.message.prefix": "p"}),
+        (
+            b'{"a":1,"__op":"u","__source_ts_ms":1795478400000,"__db":"d","__table":"t","__deleted":"false"}',
+            {"event.action": "update", "debezium.after.a": 1, "debezium.after.__op": None},
+        ),
+        (
+            b'{"a":1,"__deleted":"true","__source_table":"t","__source_db":"d","__ts_ms":1795478400000}',
+            {"event.action": "delete", "event.type": "deletion", "db.namespace": "d"},
+        ),
         (change(op="c", source={"schema": "dbo"}), {"db.collection.name": "d.dbo.t"}),
         (change(op="c", source={"table": None, "collection": "c"}), {"db.collection.name": "d.c"}),
     ],
-    ids=["insert", "snapshot", "truncate", "delete", "who", "ddl", "message", "schema", "mongo"],
+    ids=[
+        "insert",
+        "snapshot",
+        "truncate",
+        "delete",
+        "who",
+        "ddl",
+        "message",
+        "a row alone",
+        "a deleted row",
+        "schema",
+        "mongo",
+    ],
 )
 def test_changes(line: bytes, expected: dict[str, Any]) -> None:
     document = parsed("debezium", line, namespace="mysql://db:3306")

@@ -43,16 +43,17 @@ class DatasetRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Framing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How lines make a record, where one may span several: either `begins` (and `ends`), or `quotes`.
+    """How lines make records, where one may span several or hold several: `begins` (and `ends`), `quotes`, or `array`.
 
     begins: a regular expression; a record begins at every line whose start it matches, other lines continue it. ends: another;
     a line in which it is found (white space at its end left out) finishes its record at once. quotes: a record is a row of CSV,
-    whose double quotes may hold line ends.
+    whose double quotes may hold line ends. array: a line that is a JSON array holds a record in each of its objects.
     """
 
     begins: Name | None = None
     ends: Name | None = None
     quotes: bool = False
+    array: bool = False
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,8 +152,9 @@ def load_stream(document: Document) -> Stream:
 
 
 def _check_framing(framing: Framing, document: Document) -> None:
-    if (framing.begins is None) != framing.quotes or (framing.ends and framing.begins is None):
-        raise document.error("lines say neither or both of begins and quotes", "$.lines", "write one; ends belongs to begins")
+    if (framing.begins is not None) + framing.quotes + framing.array != 1 or (framing.ends and framing.begins is None):
+        what = "lines say none or several of begins, quotes and array"
+        raise document.error(what, "$.lines", "write one; ends belongs to begins")
     for name, expression in (("begins", framing.begins), ("ends", framing.ends)):
         try:
             re.compile((expression or "").encode())

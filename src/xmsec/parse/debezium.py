@@ -2,7 +2,8 @@
 
 Debezium documentation, data change events of the PostgreSQL, MySQL, Oracle and SQL Server connectors; Kafka Connect's
 JsonConverter (`schemas.enable`). A tombstone (`null`, behind a deletion) and a heartbeat say nothing new: they are blank.
-Columns become `debezium.before.*` and `debezium.after.*`; of a row without a change `debezium.after.*` alone.
+Columns become `debezium.before.*` and `debezium.after.*`; of a row without a change `debezium.after.*` alone. Rows that
+Debezium's ExtractNewRecordState has taken out say in `__op`, `__table` and their like (add.fields) what was done to them.
 """
 
 from __future__ import annotations
@@ -53,10 +54,8 @@ def debezium(stream: Stream, zone: tzinfo) -> Format:
             fields, name = _change(payload, source)
             stamps = (source.get("ts_ms"), payload.get("ts_ms"))
         else:
-            fields, name = flatten(payload, "debezium.after"), _row_of(schema)
-            if not fields or schema is None:
-                raise InputError("not-a-change-event")
-            stamps = (None, None)
+            fields, name = _row(payload, schema)
+            stamps = (payload.get("__source_ts_ms"), payload.get("__ts_ms"))
         stamp = next((stamp for stamp in stamps if isinstance(stamp, int) and stamp > 0), None)
         if name:
             fields["db.collection.name"] = name
@@ -109,9 +108,25 @@ def _change(payload: dict[str, Any], source: dict[str, Any]) -> tuple[Fields, st
     return fields, ".".join(part for part in (database, schema, table) if part) if table else ""
 
 
-def _row_of(schema: dict[str, Any] | None) -> str:
-    """Return what a source connector names its rows after: the table, without what Avro adds."""
-    return _text((schema or {}).get("name")).removesuffix(".Value")
+def _row(payload: dict[str, Any], schema: dict[str, Any] | None) -> tuple[Fields, str]:
+    """Return the fields of a row that stands alone, and what its connector names it after: the table, without Avro's ending."""
+    op = "d" if payload.get("__deleted") in ("true", True) else payload.get("__op")
+    if schema is None and op not in _ACTION_BY_OP:
+        raise InputError("not-a-change-event")
+    said: dict[str, str] = {}
+    for part in ("db", "schema", "table"):
+        said[part] = _text(payload.get(f"__source_{part}")) or _text(payload.get(f"__{part}"))
+    fields = flatten({key: value for key, value in payload.items() if not key.startswith("__")}, "debezium.after")
+    if op in _ACTION_BY_OP:
+        fields["event.action"] = _ACTION_BY_OP[op]
+        if op in _TYPE_BY_OP:
+            fields["event.type"] = _TYPE_BY_OP[op]
+    if said["db"]:
+        fields["db.namespace"] = said["db"]
+    if not fields:
+        raise InputError("not-a-change-event")
+    name = ".".join(part for part in said.values() if part) if said["table"] else ""
+    return fields, name or _text((schema or {}).get("name")).removesuffix(".Value")
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from xmsec.content.streams import Framing
 
 RECORD_BYTES = 1 << 20  # as much as one line may have
@@ -20,6 +22,8 @@ RECORD_LINES = (
 )
 _CELL = rb'(?:"(?:[^"]|"")*+"|[^",]*+)'
 _ROW = re.compile(rb"%b(?:,%b)*+" % (_CELL, _CELL))
+_BETWEEN = re.compile(rb"[\s,\[]*")
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 Found = tuple[int, bytes, bool]
 
@@ -43,6 +47,8 @@ class Joiner(Protocol):
 
 def joiner(framing: Framing) -> Joiner:
     """Make what joins lines as a stream's file says."""
+    if framing.array:
+        return _ByElement()
     return _ByQuotes() if framing.quotes else _ByBeginning(framing)
 
 
@@ -56,6 +62,45 @@ def joined(framing: Framing | None, lines: Iterable[Found]) -> Sequence[Found]:
         return list(lines)
     one = joiner(framing)
     return [*one.feed(lines), *one.settle()]
+
+
+def elements(line: bytes) -> list[tuple[int, bytes]]:
+    """Return what a JSON array holds, each with its place in the line; a line that is none holds itself.
+
+    So is the rest of one that begins at an element, where a reading may have been killed.
+
+    >>> elements(b'[{"a":1}, {"a":2}]')
+    [(1, b'{"a":1}'), (10, b'{"a":2}')]
+    >>> elements(b'{"a":2}]')
+    [(0, b'{"a":2}')]
+    """
+    begun = line[:1] == b"["
+    if not begun and not (line[:1] == b"{" and line.rstrip()[-1:] == b"]"):
+        return [(0, line)]
+    try:
+        found = _ARRAY.decode(line if begun else b"[" + line)
+    except (msgspec.MsgspecError, RecursionError):
+        found = []
+    places: list[tuple[int, bytes]] = []
+    at = 0
+    for one in map(bytes, found):
+        match = _BETWEEN.match(line, at)
+        start = match.end() if match else at
+        places.append((start, one))
+        at = start + len(one)
+    return places or [(0, line)]
+
+
+class _ByElement:
+    """A record is an object of an array; nothing is held. Its offset is that of its first byte."""
+
+    start = None
+
+    def feed(self, lines: Iterable[Found]) -> list[Found]:
+        return [(offset + place, one, cut) for offset, line, cut in lines for place, one in elements(line)]
+
+    def settle(self) -> list[Found]:
+        return []
 
 
 class _Held:

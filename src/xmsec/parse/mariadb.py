@@ -1,7 +1,9 @@
 r"""MariaDB's audit plugin: ten values with commas between them, the ninth a quoted statement or the name of a table.
 
 MariaDB documentation, Audit Plugin: Log Format. `20261124 08:00:00` is local time, Amazon's Aurora writes microseconds since
-1970. A statement's quotes, line feeds and tabs are escaped with a backslash. Of a table that was renamed both names are told.
+1970; in syslog the message's own head stands in place of the time. A statement's quotes, line feeds and tabs are escaped with a
+backslash; it may be cut, even behind one, so that its end is told by the end of the line. Of a renamed table both names are
+told.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ import re
 from xmsec.model.errors import InputError
 from xmsec.parse.mysql import Audited
 
+_TIME = r"(?P<time>\d{8} \d\d:\d\d:\d\d|\d{16}),"
+_HEAD = r"(?P<head>(?:<\d{1,3}>)?[A-Z0-9][^,]{8,255}: ?)"
 _LINE = re.compile(
-    r"(?P<time>\d{8} \d\d:\d\d:\d\d|\d{16}),(?P<server>[^,]{0,255}),(?P<user>[^,]{0,128}),(?P<host>[^,]{0,255}),"
+    rf"(?:{_TIME}|{_HEAD})(?P<server>[^,\s]{{0,255}}),(?P<user>[^,]{{0,128}}),(?P<host>[^,]{{0,255}}),"
     r"(?P<connection>\d{1,20}),(?P<query>\d{1,20}),(?P<event>[A-Z_]{2,32}),(?P<database>[^,]{0,255}),(?P<rest>.*)",
     re.DOTALL,
 )
-_OBJECT = re.compile(r"'(?P<text>(?:[^'\\]|\\.)*+)'|(?P<object>[^',]{0,255})", re.DOTALL)
-_END = re.compile(r",(?P<status>\d{0,10})(?:,[^,]{0,64}){0,3}")
+_OBJECT = re.compile(r"(?:'(?P<text>.*)'|(?P<object>[^',]{0,255})),(?P<status>\d{0,10})(?:,[^,']{0,64}){0,3}", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MEANT = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _WORD = re.compile(
@@ -26,16 +29,15 @@ _WORD = re.compile(
 
 
 def audit_line(text: str) -> tuple[str, Audited]:
-    """Return time and content of a line. Raises InputError."""
+    """Return time (or the head of a syslog message) and content of a line. Raises InputError."""
     line = _LINE.fullmatch(text.rstrip())
     if line is None:
         raise InputError("no-match")
-    said = _OBJECT.match(line["rest"])
-    end = _END.fullmatch(line["rest"], said.end()) if said else None
-    if said is None or end is None:
+    said = _OBJECT.fullmatch(line["rest"])
+    if said is None:
         raise InputError("open-quote" if "'" in line["rest"] else "no-match")
     statement, event = said["text"] or "", line["event"]
-    return line["time"], Audited(
+    return line["time"] or line["head"], Audited(
         event=event,
         command=_command(statement) if event.startswith("QUERY") else event,
         user=line["user"],
@@ -43,7 +45,7 @@ def audit_line(text: str) -> tuple[str, Audited]:
         database=line["database"],
         object=said["object"] or "",
         text=_ESCAPED.sub(_character, statement) if "\\" in statement else statement,
-        status=end["status"],
+        status=said["status"],
         connection=line["connection"],
         query=line["query"],
         server=line["server"],

@@ -1,6 +1,6 @@
 """The audit of MySQL, Percona Server and MariaDB: who ran what on which object, in XML, JSON or comma-separated values.
 
-Each shape is recognised by its first character: `<` XML (`mysql_xml`), `{` JSON (`mysql_json`), else MariaDB's lines
+Each shape is recognised by how it begins: `<` XML (`mysql_xml`), `{` JSON (`mysql_json`), else MariaDB's lines
 (`mariadb`). All three give the same record.
 """
 

@@ -130,8 +130,9 @@ class _Leg:
         left = frozenset(() if known is None else known.typed) - frozenset(() if known is None else known.scan)
         fields = tuple(self._field(stream, name) for name in names if name not in left)
         url = self._url(fields)
-        alone = tuple((field.name, field.clean, field) for field in fields if field not in url)
-        return Plan(stream.partition(".")[0], fields, alone, url, renamed, tuple(tokens))
+        scanned = tuple((field.name, field.clean, field) for field in fields)
+        alone = tuple(one for one in scanned if one[2] not in url)
+        return Plan(stream.partition(".")[0], scanned, alone, url, renamed, tuple(tokens))
 
     def _url(self, fields: Sequence[Field]) -> tuple[Field, ...]:
         """Return the whole URL and the fields cut from it, as far as they are scanned alike and their names are no context."""
@@ -205,8 +206,7 @@ class _Leg:
         )
         spans: list[Span] = []
         flags = parsed.flags
-        for field in plan.fields:
-            old = field.name
+        for old, _, _ in plan.fields:
             parts = found.get(old)
             if parts is not None:
                 name = renamed.get(old, old)

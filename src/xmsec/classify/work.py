@@ -31,16 +31,19 @@ class Field(msgspec.Struct, frozen=True):
     large: bool = False
 
 
+Scanned = tuple[str, set[str], Field]  # its name and its clean texts are asked for at every event
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What is done with a document of these field names.
 
-    alone: the fields that are scanned for themselves; url: the whole URL and what was cut from it, or nothing; renamed: old
-    name → name with tokens.
+    fields: those that are scanned; url: a URL and what was cut from it, or nothing; alone: the others; renamed: old name → name
+    with tokens.
     """
 
     system: str
-    fields: tuple[Field, ...]
-    alone: tuple[tuple[str, set[str], Field], ...]
+    fields: tuple[Scanned, ...]
+    alone: tuple[Scanned, ...]
     url: tuple[Field, ...]
     renamed: dict[str, str]
     tokens: tuple[Span, ...]
@@ -67,14 +70,17 @@ class Work:
     def gather(self, event: int, parsed: Parsed, plan: Plan, dataset: Field, given: Field) -> None:
         """Take the texts of a document."""
         fields, add = parsed.fields, self.add
-        for name, clean, field in plan.alone:
+        url = fields[WHOLE_URL] if plan.url else None
+        cut = type(url) is str and url not in plan.url[0].clean
+        for name, clean, field in plan.alone if cut else plan.fields:
             value = fields[name]
-            if type(value) is str:
+            kind = type(value)
+            if kind is str:
                 if value not in clean:
                     add(event, field, WHOLE, value)
-            else:
+            elif kind is not int or not (field.large or -SMALLEST_NUMBER < value < SMALLEST_NUMBER):
                 self._take(event, field, value)
-        if plan.url:
+        if cut:
             self._take_url(event, fields, plan.url)
         for item, name in enumerate(parsed.datasets):
             if name not in dataset.clean:
@@ -123,17 +129,10 @@ class Work:
             self.add(event, field, WHOLE, text_of(value))
 
     def _take_url(self, event: int, fields: Fields, url: tuple[Field, ...]) -> None:
-        """Take a URL and its parts.
-
-        A part of a URL that is scanned is taken even if it is clean for itself: the whole may show a value in it.
-        """
-        text, whole = fields[url[0].name], len(self.texts)
-        self._take(event, url[0], text)
-        if len(self.texts) == whole or type(text) is not str:
-            for field in url[1:]:
-                self._take(event, field, fields[field.name])
-            return
-        end = len(text)
+        """Take a URL that is not known to be clean, and its parts, clean for themselves or not: the whole may show more."""
+        text, whole = fields[WHOLE_URL], len(self.texts)
+        self.add(event, url[0], WHOLE, text)
+        end = len(text) if len(self.texts) > whole else -1
         for field in url[1:]:
             part = fields[field.name]
             start = end - len(part) if type(part) is str else -1

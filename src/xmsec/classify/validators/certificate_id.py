@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ROOT = "1.2.156.3005.2."
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VALUES = {character: value for value, character in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 
 
 def mod_37_36(text: str) -> bool:
@@ -14,9 +14,8 @@ def mod_37_36(text: str) -> bool:
     """
     state = 36
     for character in text[:-1]:
-        state = (state + _ALPHABET.index(character)) % 36 or 36
-        state = state * 2 % 37
-    return (state + _ALPHABET.index(text[-1])) % 36 == 1
+        state = ((state + _VALUES[character]) % 36 or 36) * 2 % 37
+    return (state + _VALUES[text[-1]]) % 36 == 1
 
 
 def certificate_id(text: str) -> bool | None:
@@ -26,6 +25,9 @@ def certificate_id(text: str) -> bool | None:
     (False, True)
     """
     parts = text.upper().removeprefix(ROOT).split(".")
-    if not text.startswith(ROOT) or len(parts) != 5 or not all(part and set(part) <= set(_ALPHABET) for part in parts):
+    if not text.startswith(ROOT) or len(parts) != 5 or not all(parts):
         return False
-    return True if mod_37_36("".join(parts)) else None
+    identifier = "".join(parts)
+    if not _VALUES.keys() >= set(identifier):
+        return False
+    return True if mod_37_36(identifier) else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from operator import mul
 
 _MOD_11_2_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _SEPARATORS = str.maketrans("", "", " -")
-_ASCII_DIGITS = frozenset("0123456789")
+_VALUES = {digit: value for value, digit in enumerate("0123456789")}  # asked three times as fast as `int`
+_DOUBLED = {digit: sum(divmod(2 * value, 10)) for digit, value in _VALUES.items()}
 
 
 def bare(text: str) -> str:
@@ -24,7 +26,7 @@ def numeric(text: str) -> bool:
     >>> numeric("12"), numeric("1２"), numeric("")
     (True, False, False)
     """
-    return bool(text) and _ASCII_DIGITS.issuperset(text)
+    return text.isascii() and text.isdigit()
 
 
 def mod_11_2(body: str) -> str:
@@ -33,7 +35,7 @@ def mod_11_2(body: str) -> str:
     >>> mod_11_2("11010519491231002")
     'X'
     """
-    return "10X98765432"[sum(weight * int(digit) for weight, digit in zip(_MOD_11_2_WEIGHTS, body, strict=True)) % 11]
+    return "10X98765432"[sum(map(mul, _MOD_11_2_WEIGHTS, map(_VALUES.__getitem__, body))) % 11]
 
 
 def luhn(digits: str) -> bool:
@@ -42,8 +44,8 @@ def luhn(digits: str) -> bool:
     >>> luhn("490154203237518"), luhn("490154203237519")
     (True, False)
     """
-    total = sum(int(digit) for digit in digits[-1::-2])
-    return (total + sum(int(digit) * 2 - 9 * (digit > "4") for digit in digits[-2::-2])) % 10 == 0
+    single, double = map(_VALUES.__getitem__, digits[-1::-2]), map(_DOUBLED.__getitem__, digits[-2::-2])
+    return (sum(single) + sum(double)) % 10 == 0
 
 
 def calendar_date(digits: str) -> date | None:

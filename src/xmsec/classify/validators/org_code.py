@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import mul
+
 from xmsec.classify.validators.digits import bare
 
 _WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
@@ -17,5 +19,5 @@ def org_code(text: str) -> bool | None:
     code = bare(text)
     if len(code) != 9 or not set(code) <= _VALUES.keys():
         return False
-    check = 11 - sum(weight * _VALUES[character] for weight, character in zip(_WEIGHTS, code, strict=False)) % 11
+    check = 11 - sum(map(mul, _WEIGHTS, map(_VALUES.__getitem__, code))) % 11
     return None if code[8] == {10: "X", 11: "0"}.get(check, str(check)) else False

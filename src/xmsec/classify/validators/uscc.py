@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from operator import mul
+
 from xmsec.classify.validators.digits import bare, numeric
 from xmsec.classify.validators.org_code import org_code
 from xmsec.classify.validators.resident_id import PROVINCES
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # no I, O, S, V, Z
+_VALUES = {character: value for value, character in enumerate(ALPHABET)}
 _WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _AUTHORITIES = frozenset("123456789ANY")
 _NATIONAL = 10  # 100000: registered with the central authority
@@ -18,8 +21,7 @@ def check_character(body: str) -> str:
     >>> check_character("91350100M000100Y4"), check_character("91350200MA0000031")
     ('3', '0')
     """
-    total = sum(weight * ALPHABET.index(character) for weight, character in zip(_WEIGHTS, body, strict=True))
-    return ALPHABET[-total % 31]
+    return ALPHABET[-sum(map(mul, _WEIGHTS, map(_VALUES.__getitem__, body))) % 31]
 
 
 def uscc(text: str) -> bool | None:
@@ -31,7 +33,7 @@ def uscc(text: str) -> bool | None:
     (True, False, True)
     """
     code = bare(text)
-    if len(code) != 18 or code[0] not in _AUTHORITIES or not set(code) <= set(ALPHABET) or not numeric(code[2:8]):
+    if len(code) != 18 or code[0] not in _AUTHORITIES or not _VALUES.keys() >= set(code) or not numeric(code[2:8]):
         return False
     if int(code[2:4]) not in PROVINCES and int(code[2:4]) != _NATIONAL:
         return False

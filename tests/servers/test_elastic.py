@@ -11,21 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 from elasticsearch import Elasticsearch
-from tests.contract.every_store import CODECS, outcomes
+from tests.contract.every_store import CODECS
+from tests.servers.indexed import FINDINGS, INCIDENTS, MADE, write
 
 from xmsec.model.errors import ConfigError, InputError, ServiceError
 from xmsec.model.ports import Query
-from xmsec.model.types import Finding, Incident
 from xmsec.store import elastic
+from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_read import ElasticReader
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.servers
-
-MADE = outcomes(60)
-FINDINGS = list({finding.id: finding for outcome in MADE for finding in outcome.findings}.values())
-INCIDENTS = list({incident.id: incident for outcome in MADE for incident in outcome.incidents}.values())
 
 
 @pytest.fixture
@@ -36,12 +33,8 @@ def client(es_url: str) -> Iterator[Elasticsearch]:
 
 @pytest.fixture
 def reader(client: Elasticsearch, prefix: str) -> ElasticReader:
-    elastic.ensure(client, prefix=prefix)
+    ensure(client, "aaaa", prefix)
     return ElasticReader(client, prefix)
-
-
-def write(client: Elasticsearch, prefix: str, findings: list[Finding], incidents: list[Incident]) -> int:
-    return elastic.index(client, findings, incidents, prefix=prefix, refresh=True)
 
 
 def rows(reader: ElasticReader | SqliteReader, query: Query) -> list[dict[str, Any]]:
@@ -84,7 +77,7 @@ def test_it_says_what_the_embedded_store_says(
 
 def test_writing_again_changes_nothing(client: Elasticsearch, prefix: str, reader: ElasticReader) -> None:
     assert write(client, prefix, FINDINGS, INCIDENTS) == len(FINDINGS) + len(INCIDENTS)
-    elastic.ensure(client, prefix=prefix)
+    ensure(client, "aaaa", prefix)
     assert write(client, prefix, FINDINGS, INCIDENTS) == 0
     assert reader.count(Query("findings"), ()) == {(): len(FINDINGS)}
 
@@ -108,13 +101,6 @@ def test_a_finding_lies_in_the_month_of_its_window(client: Elasticsearch, prefix
     assert indices == [f"{prefix}-findings-{name}" for name in ("0", "1970.01", "1970.02")]
 
 
-def test_another_key_is_refused_by_name(client: Elasticsearch, prefix: str) -> None:
-    elastic.ensure(client, "aaaa", prefix)
-    elastic.ensure(client, "aaaa", prefix)
-    with pytest.raises(ConfigError, match="check value aaaa, this key's is bbbb"):
-        elastic.ensure(client, "bbbb", prefix)
-
-
 def test_an_unknown_column_or_a_foreign_cursor_is_one_clear_error(reader: ElasticReader) -> None:
     with pytest.raises(ConfigError, match="no column"):
         reader.page(Query("findings", order="_script"))
@@ -126,16 +112,7 @@ def test_an_unknown_column_or_a_foreign_cursor_is_one_clear_error(reader: Elasti
 
 def test_a_server_that_is_not_there_is_a_service_error(prefix: str) -> None:
     with Elasticsearch("http://127.0.0.1:9", max_retries=0) as client:
-        with pytest.raises(ServiceError, match="does not take findings"):
+        with pytest.raises(ServiceError, match="findings are not taken"):
             elastic.index(client, FINDINGS, prefix=prefix)
         with pytest.raises(ServiceError, match="does not answer"):
             ElasticReader(client, prefix).page(Query("findings"))
-
-
-def test_a_refused_document_is_said_by_kind_without_content() -> None:
-    refused = {
-        "update": {"_index": "i", "_id": "x", "status": 400, "error": {"type": "mapper_parsing_exception", "reason": "7"}}
-    }
-    with pytest.raises(ServiceError, match="refused 1 documents: 400 mapper_parsing_exception; i") as caught:
-        elastic.count_changed({"items": [refused]})
-    assert not caught.value.retry

@@ -6,7 +6,7 @@ What is indexed is appended to FOLDER/indexed.jsonl, by a store that is away for
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,10 +24,11 @@ def main(bootstrap: str, prefix: str, folder: Path, roles: Sequence[str]) -> Non
     away = iter(range(3))
     with (folder / "indexed.jsonl").open("ab", buffering=0) as out:
 
-        def sink(findings: Sequence[Finding], incidents: Sequence[Incident], intents: Sequence[Intent]) -> None:
+        def sink(findings: Sequence[Finding], incidents: Sequence[Incident], intents: Sequence[Intent]) -> Mapping[str, str]:
             if next(away, None) is not None:
                 raise ServiceError("away")
             out.write(msgspec.json.encode([findings, incidents, intents]) + b"\n")
+            return {}
 
         place = Place(Cluster(bootstrap, STREAMS, prefix), folder / "faust", idle_s=3, session_s=2)
         worker(toys.road(), place, roles, sink)

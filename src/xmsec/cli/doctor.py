@@ -118,10 +118,10 @@ def _kafka(given: Settings) -> Said:
 
 def _elastic(given: Settings) -> Said:
     from xmsec.classify.token import check_value
+    from xmsec.cli.elastic import elastic
     from xmsec.cli.key import read_key
-    from xmsec.cli.worker import elastic
-    from xmsec.store.elastic import check_key
+    from xmsec.store.elastic_ensure import check
 
     with elastic(given) as client:
-        check_key(client, check_value(read_key(given.key_path)))
-    yield "fine", given.es_url
+        check(client, check_value(read_key(given.key_path)), given.es_prefix)
+    yield "fine", f"{given.es_url}, indices {given.es_prefix}-*"

@@ -16,6 +16,7 @@ from xmsec.cli import (
     demo,
     detectors,
     doctor,
+    elastic,
     incidents,
     key,
     ledger,
@@ -51,7 +52,7 @@ app.command("parse", epilog=parse.EXAMPLE)(parse.parse)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("worker", epilog=worker.WORKER_EXAMPLE)(worker.worker)
 app.add_typer(worker.topics, name="topics")
-app.add_typer(worker.index, name="index")
+app.add_typer(elastic.index, name="index")
 app.add_typer(dead.app, name="dead")
 app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
 app.add_typer(ledger.app, name="ledger")

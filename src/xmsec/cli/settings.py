@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from xmsec.model.errors import ConfigError
@@ -23,7 +25,14 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     timezone: str = "Asia/Shanghai"
     kafka_bootstrap: str = "127.0.0.1:9092"
-    es_url: str = "http://127.0.0.1:9200"
+    es_url: str = "http://127.0.0.1:9200"  # several nodes separated by commas
+    es_prefix: str = "xmsec"
+    es_ca: Path | None = None
+    es_api_key: SecretStr | None = None
+    es_api_key_file: Path | None = None
+    es_user: str | None = None
+    es_password: SecretStr | None = None
+    es_password_file: Path | None = None
     host: str = "127.0.0.1"
 
     @field_validator("content_dirs", mode="before")
@@ -39,6 +48,24 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:  # no such zone; no name; the name of a folder
             raise ValueError("no such zone; write an IANA name, Asia/Shanghai") from error
         return name
+
+    @field_validator("es_url")
+    @classmethod
+    def _without_login(cls, given: str) -> str:
+        for one in given.split(","):
+            parts = urlsplit(one.strip())
+            if parts.username is not None:  # it would stand in every error line
+                raise ValueError("holds a login; write it in XMSEC_ES_USER and XMSEC_ES_PASSWORD_FILE")
+            if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+                raise ValueError("not an address; write https://HOST:PORT, several separated by commas")
+        return given
+
+    @field_validator("es_prefix")
+    @classmethod
+    def _index_name(cls, given: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", given):
+            raise ValueError("not the beginning of an index name; write lower-case letters, digits and single hyphens")
+        return given
 
     @property
     def zone(self) -> ZoneInfo:

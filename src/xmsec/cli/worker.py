@@ -1,9 +1,7 @@
-"""`xmsec worker`, `topics` and `index`: the production runtime on Kafka and Elasticsearch."""
+"""`xmsec worker` and `topics`: the production runtime on Kafka and Elasticsearch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +17,8 @@ if TYPE_CHECKING:
     from xmsec.runtime.faust.topics import Cluster
 
 topics = typer.Typer(help="What Kafka needs.", no_args_is_help=True)
-index = typer.Typer(help="What Elasticsearch needs.", no_args_is_help=True)
 
 WORKER_EXAMPLE = example("XMSEC_KEY_FILE=/etc/xmsec/key xmsec worker all")
-REQUEST_S = 30.0  # a bulk of 1,000 findings takes a tenth of a second; more means that the node is in trouble
 
 
 def worker(
@@ -37,6 +33,7 @@ def worker(
 
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
+    from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
@@ -54,18 +51,18 @@ def worker(
     deployment = deployment_of(given, key)
     place = Place(_cluster(given, deployment, streams), given.home / "faust", idle_s=idle)
     with elastic(given) as client:
-        work(deployment.road, place, wanted, _sink(client, key) if "index" in wanted else None)
+        work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
 
 
-def _sink(client: Elasticsearch, key: bytes) -> Any:
+def _sink(client: Elasticsearch, key: bytes, prefix: str) -> Any:
     from xmsec.classify.token import check_value
-    from xmsec.store.elastic import check_key
     from xmsec.store.elastic import index as write
+    from xmsec.store.elastic_ensure import check
 
-    check_key(client, check_value(key))
+    check(client, check_value(key), prefix)
 
-    def sink(findings: Any, incidents: Any, _intents: Any) -> None:
-        write(client, findings, incidents)
+    def sink(findings: Any, incidents: Any, _intents: Any) -> Any:
+        return write(client, findings, incidents, prefix=prefix).refused
 
     return sink
 
@@ -94,49 +91,6 @@ def topics_describe(home: Home = None, form: Output = None) -> None:
     found = describe(_named(home, None))
     told = [{"topic": name, "partitions": count} for name, count in sorted(found.items())]
     rows(told, form, {"topic": "topic", "partitions": "partitions"})
-
-
-@index.command("ensure", epilog=example("xmsec index ensure"))
-def index_ensure(home: Home = None) -> None:
-    """Create index templates and aliases, and write the key's check value; safe to repeat."""
-    from xmsec.classify.token import check_value
-    from xmsec.cli.home import key_of
-    from xmsec.cli.output import write
-    from xmsec.cli.settings import settings
-    from xmsec.store.elastic import ensure
-
-    given = settings(home)
-    check = check_value(key_of(given, create=False))
-    with elastic(given) as client:
-        ensure(client, check)
-    write(f"{given.es_url} {check}")
-
-
-@index.command("status", epilog=example("xmsec index status"))
-def index_status(home: Home = None, form: Output = None) -> None:
-    """List the indices with their documents."""
-    from xmsec.cli.output import rows
-    from xmsec.cli.settings import settings
-
-    with elastic(settings(home)) as client:
-        found = client.cat.indices(index="xmsec-*", h=["index", "docs.count", "store.size"], format="json")
-    told = [{"index": one["index"], "documents": one["docs.count"], "size": one["store.size"]} for one in found]  # type: ignore[index]  # JSON
-    rows(told, form, {"index": "index", "documents": "documents", "size": "size"})
-
-
-@contextmanager
-def elastic(given: Settings) -> Iterator[Elasticsearch]:
-    """Connect; what does not answer, or refuses, becomes one line."""
-    from elasticsearch import ApiError, Elasticsearch, TransportError
-
-    from xmsec.model.errors import ServiceError
-
-    with Elasticsearch(given.es_url, request_timeout=REQUEST_S, retry_on_timeout=False, max_retries=0) as client:
-        try:
-            yield client
-        except (ApiError, TransportError) as error:
-            what = f"Elasticsearch does not answer as it should ({type(error).__name__})"
-            raise ServiceError(what, where=given.es_url, remedy="check XMSEC_ES_URL and its log") from error
 
 
 def _named(home: Path | None, streams: str | None) -> Cluster:

@@ -1,111 +1,82 @@
 """Findings and incidents in Elasticsearch, for people to look at: written by id, so that writing twice changes nothing.
 
-A write is a partial update of the engine's part of a record; what people set beside it (`status`, `assignee`, `incident`)
-stays. A finding lies in the index of the month in which its window starts, which its id fixes. An incident's `opened` may still
-move to an earlier month, and there are few of them, so that they share one index. The last write counts: one writer an id.
+A write is a partial update of the engine's part of a record; what people set beside it (`status`, `assignee`, `incident`,
+`exception`) stays. The last write counts: one writer an id. What a busy server refuses is asked for again, in smaller pieces
+and after growing pauses; a document that does not fit the mapping is handed back and stops nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
-from itertools import islice
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from xmsec.detect.score import rank
-from xmsec.model.errors import ConfigError, ServiceError
+from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Severity
+from xmsec.store.elastic_error import address, told
+from xmsec.store.elastic_schema import PREFIX, finding_index, incident_index
 from xmsec.store.rows import finding_row, incident_row
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-PREFIX = "xmsec"
-BULK_DOCUMENTS = 1_000  # of 1 to 5 KiB: far below the server's 100 MB a request, and 2,000 are not much faster
+BULK_DOCUMENTS = 1_000  # 2,000 are not much faster
+BULK_BYTES = 4 << 20  # a small node refuses requests beyond a tenth of its heap
 CONFLICTS = 5  # tries of an update that meets another one on the same document
+PAUSES_S = (0.1, 0.4, 1.6)  # while nothing gets through; then the caller decides, who may have been told to stop
 
 _PEOPLE = ("status", "assignee", "incident", "related")  # what people set, and what is worked out when it is read
-_DATE = {"type": "date"}
-_WORD = {"type": "keyword", "ignore_above": 1024}
-_NUMBER = {"type": "long"}
-_KEPT = {"type": "object", "enabled": False}  # shown, not searched: an event may hold any field, and mappings must not grow
-_ENTITY = {"properties": {"type": _WORD, "id": _WORD}}
-_FINDING = {
-    **dict.fromkeys(("time", "first_seen"), _DATE),
-    **dict.fromkeys(("id", "detector", "version", "kind", "title", "severity", "system", "stream", "stage", "grade"), _WORD),
-    **dict.fromkeys(("labels", "state", "events", "controls", "playbooks", "incident", "status", "assignee"), _WORD),
-    **dict.fromkeys(("severity_rank", "risk", "count"), _NUMBER),
-    "entity": _ENTITY,
-    "window": {"properties": {"start": _DATE, "end": _DATE}},
-    "evidence": _KEPT,
-    "explanation": _KEPT,
-}
-_INCIDENT = {
-    **dict.fromkeys(("opened", "due"), _DATE),
-    **dict.fromkeys(("id", "state", "severity", "findings", "detectors", "systems", "status", "assignee"), _WORD),
-    **dict.fromkeys(("severity_rank", "risk"), _NUMBER),
-    "entity": _ENTITY,
-    "levels": _KEPT,
-}
-_MAPPINGS: Mapping[str, Mapping[str, Any]] = {"findings": _FINDING, "incidents": _INCIDENT}
-_SETTINGS = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}  # a month of findings is far below a shard's 50 GB
+_UNFIT = frozenset(
+    (
+        "document_parsing_exception",
+        "mapper_parsing_exception",
+        "strict_dynamic_mapping_exception",
+        "illegal_argument_exception",
+    )
+)
 
 
-def ensure(client: Elasticsearch, key_check: str = "", prefix: str = PREFIX) -> None:
-    """Create templates, first indices and aliases; safe to repeat. Raises ConfigError for another key than the tokens'."""
-    for table, properties in _MAPPINGS.items():
-        alias = f"{prefix}-{table}"
-        client.indices.put_index_template(
-            name=alias,
-            index_patterns=[f"{alias}-*"],
-            priority=500,
-            template={
-                "settings": _SETTINGS,
-                "aliases": {alias: {}},
-                "mappings": {"dynamic": False, "properties": properties},
-            },
-        )
-        if not client.indices.exists(index=f"{alias}-0"):  # so that the alias answers before the first record
-            client.options(ignore_status=400).indices.create(index=f"{alias}-0")
-    if key_check:
-        _claim(client, f"{prefix}-deployment", key_check)
+class Document(msgspec.Struct, frozen=True):
+    """One record's part of a bulk request."""
+
+    id: str
+    action: bytes
+    body: bytes
 
 
-def _claim(client: Elasticsearch, index: str, key_check: str) -> None:
-    client.options(ignore_status=409).create(index=index, id="key", document={"check": key_check}, refresh=True)
-    check_key(client, key_check, index)
+class Written(msgspec.Struct, frozen=True):
+    """What became of a write: how many documents it changed, and why which ids were refused for good."""
+
+    changed: int
+    refused: Mapping[str, str]
 
 
-def check_key(client: Elasticsearch, key_check: str, index: str = f"{PREFIX}-deployment") -> None:
-    """Refuse another key than that of the tokens which are there. Raises ConfigError, also when no key was claimed yet."""
-    found = client.options(ignore_status=404).get(index=index, id="key")
-    present = found.get("_source", {}).get("check")
-    if present is None:
-        raise ConfigError("no index yet", where=index, remedy="run `xmsec index ensure`")
-    if present != key_check:
-        raise ConfigError(
-            f"made with another key (check value {present}, this key's is {key_check})",
-            where=index,
-            remedy="use its key file, or another Elasticsearch",
-        )
+class Answer(msgspec.Struct, frozen=True):
+    """What became of one bulk request. busy: what may be taken later, and why it was not."""
+
+    changed: int = 0
+    refused: Mapping[str, str] = {}
+    busy: Sequence[Document] = ()
+    why: str = ""
 
 
-def operations(findings: Iterable[Finding], incidents: Iterable[Incident], prefix: str = PREFIX) -> list[Mapping[str, Any]]:
-    """Write the lines of a bulk request, two a document."""
-    lines: list[Mapping[str, Any]] = []
+def documents(findings: Iterable[Finding], incidents: Iterable[Incident], prefix: str = PREFIX) -> Iterator[Document]:
+    """Write the engine's part of each record."""
     for finding in findings:
-        month = finding.window.start.astimezone(UTC).strftime("%Y.%m")
-        lines += _update(f"{prefix}-findings-{month}", finding.severity, finding_row(finding))
+        yield _update(finding_index(finding, prefix), finding.severity, finding_row(finding))
     for incident in incidents:
-        lines += _update(f"{prefix}-incidents-0", incident.severity, incident_row(incident))
-    return lines
+        yield _update(incident_index(prefix), incident.severity, incident_row(incident))
 
 
-def _update(index: str, severity: Severity, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _update(index: str, severity: Severity, row: Mapping[str, Any]) -> Document:
     body = {name: value for name, value in row.items() if name not in _PEOPLE}
     body["severity_rank"] = rank(severity)
     action = {"update": {"_index": index, "_id": row["id"], "retry_on_conflict": CONFLICTS}}
-    return [action, {"doc": body, "doc_as_upsert": True}]
+    return Document(row["id"], msgspec.json.encode(action), msgspec.json.encode({"doc": body, "doc_as_upsert": True}))
 
 
 def index(
@@ -115,32 +86,90 @@ def index(
     *,
     prefix: str = PREFIX,
     refresh: bool = False,
-) -> int:
-    """Write findings and incidents by their ids; return how many changed anything. Raises ServiceError."""
+    wait: Callable[[float], object] = time.sleep,
+) -> Written:
+    """Write findings and incidents by their ids.
+
+    Holds one request's documents at a time. Raises ServiceError when Elasticsearch is away, busy for longer than the pauses, or
+    lets nobody in: all of that is waited for, and the whole call may be repeated.
+    """
+    changed = 0
+    refused: dict[str, str] = {}
+    for chunk in _chunks(documents(findings, incidents, prefix)):
+        waiting, tries = deque([chunk]), 0
+        while waiting:
+            part = waiting.popleft()
+            answer = _send(client, part, refresh)
+            changed += answer.changed
+            refused.update(answer.refused)
+            if not answer.busy:
+                continue
+            tries = tries if len(answer.busy) == len(part) else 0
+            if tries == len(PAUSES_S):
+                raise ServiceError(f"Elasticsearch is busy: {answer.why}", where=address(client), remedy="see its log and disk")
+            wait(PAUSES_S[tries])
+            tries += 1
+            waiting.extendleft(_halves(answer.busy))
+    return Written(changed, refused)
+
+
+def _chunks(records: Iterable[Document]) -> Iterator[Sequence[Document]]:
+    chunk: list[Document] = []
+    size = 0
+    for record in records:
+        if chunk and (len(chunk) == BULK_DOCUMENTS or size + len(record.body) > BULK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(record)
+        size += len(record.body)
+    if chunk:
+        yield chunk
+
+
+def _halves(part: Sequence[Document]) -> Sequence[Sequence[Document]]:
+    """Cut a request in two, the second first; the parts that a server under pressure takes are found so."""
+    middle = len(part) // 2
+    return [part] if not middle else [part[middle:], part[:middle]]
+
+
+def _send(client: Elasticsearch, part: Sequence[Document], refresh: bool) -> Answer:
     from elasticsearch import ApiError, TransportError
 
-    lines = iter(operations(findings, incidents, prefix))
-    changed = 0
-    while chunk := list(islice(lines, 2 * BULK_DOCUMENTS)):
-        try:
-            answer = client.bulk(operations=chunk, refresh=refresh)
-        except (ApiError, TransportError) as error:
-            raise ServiceError(f"Elasticsearch does not take findings: {type(error).__name__}", remedy="see its log") from error
-        changed += count_changed(answer.body)
-    return changed
+    lines: Any = [line for one in part for line in (one.action, one.body)]  # the client's types know documents only
+    try:
+        answer = client.bulk(operations=lines, refresh=refresh)
+    except ApiError as error:
+        status = error.meta.status
+        if status == 413 and len(part) == 1:
+            return Answer(refused={part[0].id: "too-large"})
+        if status == 413 or status == 429 or status >= 500:
+            return Answer(busy=part, why=str(status))
+        raise _waited_for(client, error) from error
+    except TransportError as error:
+        raise _waited_for(client, error) from error
+    return judged(part, answer.body)
 
 
-def count_changed(answer: Mapping[str, Any]) -> int:
-    """Return how many documents a bulk request changed. Raises ServiceError when one was refused; names no content."""
-    results = [item["update"] for item in answer["items"]]
-    refused = [result for result in results if result["status"] >= 400]
-    if refused:
-        reasons = sorted({f"{result['status']} {result['error']['type']}" for result in refused})
-        busy = all(result["status"] in (409, 429, 503) for result in refused)
-        raise ServiceError(
-            f"Elasticsearch refused {len(refused)} documents: {', '.join(reasons)}",
-            where=refused[0]["_index"],
-            remedy="try again" if busy else "see its log",
-            retry=busy,
-        )
-    return sum(result["result"] != "noop" for result in results)
+def _waited_for(client: Elasticsearch, error: Exception) -> ServiceError:
+    """A wrong login is waited for as an absent server is: nothing is lost until an operator has put it right."""
+    said = told(client, error)
+    return ServiceError(f"findings are not taken: {said.what}", where=said.where, remedy=said.remedy)
+
+
+def judged(part: Sequence[Document], answer: Mapping[str, Any]) -> Answer:
+    """Read a bulk request's answer: what changed, what does not fit, what is to be asked for again. Quotes no content."""
+    changed, why = 0, ""
+    refused: dict[str, str] = {}
+    busy: list[Document] = []
+    for one, item in zip(part, answer["items"], strict=True):
+        result = item["update"]
+        if result["status"] < 400:
+            changed += result["result"] != "noop"
+            continue
+        named = result["error"]["type"]
+        if result["status"] == 400 and named in _UNFIT:
+            refused[one.id] = f"refused:{named}"
+        else:
+            busy.append(one)
+            why = f"{result['status']} {named}"
+    return Answer(changed, refused, busy, why)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xmsec.model.clock import EPOCH, rfc3339
-from xmsec.model.errors import ConfigError, InputError, ServiceError
+from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
-from xmsec.store.elastic import PREFIX
+from xmsec.store.elastic_error import told
+from xmsec.store.elastic_schema import PREFIX
 from xmsec.store.rows import UNTOUCHED
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _ABSENT = {"status": UNTOUCHED, "assignee": ""}
 
 
 class ElasticReader:
-    """Answers from the aliases that `elastic.ensure` makes. Raises ServiceError when Elasticsearch does not answer."""
+    """Answers from the aliases that `elastic_ensure` makes. Raises ServiceError when Elasticsearch does not answer."""
 
     def __init__(self, client: Elasticsearch, prefix: str = PREFIX) -> None:
         self._client, self._prefix = client, prefix
@@ -107,7 +108,7 @@ class ElasticReader:
         return [_incident(row, others) for row in rows]
 
     def _search(self, table: Query, **asked: Any) -> Any:
-        with _answering():
+        with _answering(self._client):
             return self._client.search(index=f"{self._prefix}-{self._table(table)}", **asked).body
 
     def _table(self, query: Query) -> str:
@@ -117,13 +118,13 @@ class ElasticReader:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _answering(client: Elasticsearch) -> Iterator[None]:
     from elasticsearch import ApiError, TransportError
 
     try:
         yield
     except (ApiError, TransportError) as error:
-        raise ServiceError(f"Elasticsearch does not answer: {type(error).__name__}", remedy="see its log") from error
+        raise told(client, error) from error
 
 
 def _field(query: Query, name: str, known: Sequence[str]) -> str:

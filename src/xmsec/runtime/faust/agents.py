@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import faust
@@ -18,7 +19,7 @@ from xmsec.runtime.faust.share import Heard
 from xmsec.runtime.faust.tables import Table
 from xmsec.runtime.faust.topics import Cluster
 
-Sink = Callable[[Sequence[Finding], Sequence[Incident], Sequence[Intent]], None]
+Sink = Callable[[Sequence[Finding], Sequence[Incident], Sequence[Intent]], Mapping[str, str]]  # ids refused for good, and why
 
 
 class Hop(Protocol):
@@ -145,36 +146,46 @@ class Index:
 
     async def _give(self, batch: Sequence[Any]) -> None:
         try:
-            done = await self._hand_over([frames.unpack(event.value, frames.Cases) for event in batch])
+            cases = [frames.unpack(event.value, frames.Cases) for event in batch]
+            refused = await self._hand_over(cases)
         except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
             if len(batch) > 1:
                 for event in batch:
                     await self._give([event])
                 return
-            message, done = batch[0].message, True
-            place = Position(self._reads, str(message.partition), message.offset)
-            await self._post.reject([self._post.broken("index", place, error)])
-        if not done:
-            self._inbox.leave(batch)
-            return
+            await self._post.reject([self._post.broken("index", self._place(batch[0]), error)])
+        else:
+            if refused is None:
+                self._inbox.leave(batch)
+                return
+            await self._post.reject(
+                [one for event, held in zip(batch, cases, strict=True) for one in self._dead(event, held, refused)]
+            )
         for event in batch:
             event.ack()
 
-    async def _hand_over(self, batch: Sequence[frames.Cases]) -> bool:
-        """Hand over until it is taken; false when a rebalance or a stop came first."""
+    def _dead(self, event: Any, cases: frames.Cases, refused: Mapping[str, str]) -> Iterable[Rejected]:
+        """Say which reasons a store had to refuse records of this message, each once."""
+        ids = [one.id for one in cases.findings] + [one.id for one in cases.incidents]
+        reasons = {refused[one] for one in ids if one in refused}
+        return [Rejected(self._place(event), "index", reason, datetime.now(UTC)) for reason in sorted(reasons)]
+
+    def _place(self, event: Any) -> Position:
+        return Position(self._reads, str(event.message.partition), event.message.offset)
+
+    async def _hand_over(self, batch: Sequence[frames.Cases]) -> Mapping[str, str] | None:
+        """Hand over until it is taken; return what was refused for good, None when a rebalance or a stop came first."""
         findings = {finding.id: finding for cases in batch for finding in cases.findings}
         incidents = {incident.id: incident for cases in batch for incident in cases.incidents}
         intents = {intent.id: intent for cases in batch for intent in cases.intents}
         told = (list(findings.values()), list(incidents.values()), list(intents.values()))
         while True:
             try:
-                await asyncio.to_thread(self._sink, *told)
+                return await asyncio.to_thread(self._sink, *told)
             except ServiceError as error:
                 if not error.retry:
                     raise
                 log.warning("not indexed, trying again: %s", error)
-            else:
-                return True
             if self._app.rebalancing or self._app.should_stop:
-                return False
+                return None
             await asyncio.sleep(RETRY_S)

@@ -1,0 +1,123 @@
+"""What Elasticsearch is told of our records: tables, their strict mappings, their aliases, and which index a record lies in.
+
+A table is an alias, `<prefix>-<table>`, over one index a month (`<prefix>-findings-2026.11`) or over a single one (`…-0`). Each
+index says by which schema it was made (`_meta.schema`); one without is of schema 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from xmsec.model.types import Finding
+
+PREFIX = "xmsec"
+SCHEMA = 2  # grows with every change of a mapping; `index ensure` takes older indices along
+SINGLE = "0"  # the suffix of a table's first index, and of its only one when it is not cut into months
+
+_DATE = {"type": "date"}
+_WORD = {"type": "keyword", "ignore_above": 8191}  # Lucene's 32,766 bytes a term, at four bytes a character
+_NUMBER = {"type": "long"}
+_KEPT = {"type": "object", "enabled": False}  # shown, not searched: an event may hold any field, and mappings must not grow
+_ENTITY = {"properties": {"type": _WORD, "id": _WORD}}
+_FINDING = {
+    **dict.fromkeys(("time", "first_seen"), _DATE),
+    **dict.fromkeys(("id", "detector", "version", "kind", "title", "severity", "system", "stream", "stage", "grade"), _WORD),
+    **dict.fromkeys(("labels", "state", "events", "controls", "playbooks"), _WORD),
+    **dict.fromkeys(("incident", "status", "assignee", "exception"), _WORD),  # people's
+    **dict.fromkeys(("severity_rank", "risk", "count"), _NUMBER),
+    "entity": _ENTITY,
+    "window": {"properties": {"start": _DATE, "end": _DATE}},
+    "evidence": _KEPT,
+    "explanation": _KEPT,
+}
+_INCIDENT = {
+    **dict.fromkeys(("opened", "due"), _DATE),
+    **dict.fromkeys(("id", "state", "severity", "findings", "detectors", "systems"), _WORD),
+    **dict.fromkeys(("related", "status", "assignee", "exception"), _WORD),  # people's
+    **dict.fromkeys(("severity_rank", "risk"), _NUMBER),
+    "entity": _ENTITY,
+    "levels": _KEPT,
+}
+_LABEL = {
+    **dict.fromkeys(("dataset", "field", "type", "grade", "why", "evidence", "author"), _WORD),
+    "confidence": _NUMBER,
+    "as_of": _DATE,
+}
+_RUN = {**dict.fromkeys(("run", "kind", "step", "by", "hash"), _WORD), "number": _NUMBER, "body": _KEPT, "at": _DATE}
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One kind of record. views: further aliases over the same indices, each with the one term that its records have."""
+
+    name: str
+    properties: Mapping[str, Any]
+    views: Mapping[str, Mapping[str, str]] = {}
+
+    def alias(self, prefix: str) -> str:
+        """Return the name that readers use."""
+        return f"{prefix}-{self.name}"
+
+    def first(self, prefix: str) -> str:
+        """Return the index that is there from the beginning, so that the alias answers."""
+        return f"{prefix}-{self.name}-{SINGLE}"
+
+    def aliases(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Return all aliases of an index of this table, as Elasticsearch takes them."""
+        views = {f"{prefix}-{name}": {"filter": {"term": dict(term)}} for name, term in self.views.items()}
+        return {self.alias(prefix): {}, **views}
+
+    def mappings(self) -> dict[str, Any]:
+        """Return the mapping: a field that it does not name is an error, not a new field."""
+        return {"dynamic": "strict", "_meta": {"schema": SCHEMA}, "properties": dict(self.properties)}
+
+    def template(self, prefix: str) -> dict[str, Any]:
+        """Return the index template by which each month's index makes itself at its first record."""
+        return {
+            "index_patterns": [f"{self.alias(prefix)}-*"],
+            "priority": 500,
+            "template": {"settings": SETTINGS, "aliases": self.aliases(prefix), "mappings": self.mappings()},
+            "meta": {"schema": SCHEMA},
+        }
+
+    def month(self, index: str, prefix: str) -> str | None:
+        """Return the name under which records are written to an index of this table; None for one of another table.
+
+        >>> Table("findings", {}).month("xmsec-v3-findings-2026.11", "xmsec")
+        'xmsec-findings-2026.11'
+        """
+        found = re.fullmatch(rf"{re.escape(prefix)}-(?:v\d+-)?{self.name}-({SINGLE}|\d{{4}}\.\d\d)", index)
+        return found and f"{self.alias(prefix)}-{found[1]}"
+
+    def moved(self, month: str, prefix: str) -> str:
+        """Return the index that a month is copied to by this schema; no template makes it, so that no alias shows it early."""
+        return f"{prefix}-v{SCHEMA}-{month.removeprefix(f'{prefix}-')}"
+
+
+SETTINGS = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}  # a month of findings is far below a shard's 50 GB
+TABLES = (
+    Table("findings", _FINDING, {"coverage": {"kind": "coverage"}}),
+    Table("incidents", _INCIDENT),
+    Table("labels", _LABEL),
+    Table("runs", _RUN),
+)
+FINDINGS, INCIDENTS = TABLES[:2]
+
+
+def finding_index(finding: Finding, prefix: str = PREFIX) -> str:
+    """Return the index of the month in which a finding's window starts: its id fixes it."""
+    return f"{FINDINGS.alias(prefix)}-{finding.window.start.astimezone(UTC):%Y.%m}"
+
+
+def incident_index(prefix: str = PREFIX) -> str:
+    """Return the index of incidents: `opened` may still move to an earlier month, and there are few of them."""
+    return INCIDENTS.first(prefix)
+
+
+def deployment_index(prefix: str = PREFIX) -> str:
+    """Return the index that holds what the deployment was made with: the key's check value, and the schema."""
+    return f"{prefix}-deployment"

@@ -158,6 +158,45 @@ MYSQL: list[tuple[str, str, dict[str, Any]]] = [
         '"user":"root"},"connection_data":{"connection_type":"ssl"}}\n]',
         {"event.action": "logout", "user.name": "root"},
     ),
+    (
+        "Percona's filter, its beginning",
+        '  {\n    "timestamp": "2026-11-24 00:00:00",\n    "id": 0,\n    "class": "audit",\n    "server_id": 1\n  },',
+        {"event.action": "audit", "user.name": None},
+    ),
+    (
+        "Percona's filter, a statement",
+        '{"timestamp":"2026-11-24 00:00:00","class":"general","event":"log","account":'
+        '{"user":"root[root] @ localhost [10.1.2.3]"},'
+        '"general_data":{"command":"Query","sql_command":"select","query":"select 1","status":0}}',
+        {"event.action": "select", "event.type": "access", "user.name": "root", "source.ip": "10.1.2.3"},
+    ),
+    (
+        "Percona's filter, a step of a statement",
+        '{"timestamp":"2026-11-24 00:00:00","class":"query","event":"query_start","query_data":{"query":"select 1",'
+        '"sql_command":"select","status":0}}',
+        {"event.action": "query-start", "event.type": None, "db.query.text": "select 1", "event.outcome": "success"},
+    ),
+    (
+        "Percona's filter, a step in XML",
+        '<AUDIT_RECORD NAME="Command Start" TIMESTAMP="2026-11-24T00:00:00" STATUS="0" COMMAND_CLASS="query"/>',
+        {"event.action": "command-start", "event.type": None},
+    ),
+    (
+        "Percona's CSV, a statement",
+        '"Query","1_2026-11-24T00:00:00","2026-11-24T00:00:00 UTC","select","37",0,"select ""a""\nfrom t",'
+        '"root[root] @ localhost []","localhost","","","d"',
+        {"event.action": "select", "user.name": "root", "db.query.text": 'select "a" from t', "db.namespace": "d"},
+    ),
+    (
+        "Percona's CSV, a login",
+        '"Connect","1_2026-11-24T00:00:00","2026-11-24T00:00:00 UTC","37",1045,"root","root","","","h","10.1.2.3","d"',
+        {"event.action": "login", "event.outcome": "failure", "user.name": "root", "source.ip": "10.1.2.3"},
+    ),
+    (
+        "Percona's CSV, its beginning",
+        '"Audit","1_2026-11-24T00:00:00","2026-11-24T00:00:00 UTC","8.0.36","--port=3306","x86_64-Linux"',
+        {"event.action": "audit", "user.name": None},
+    ),
     ("MariaDB, a write", "20261124 08:00:00,db1,root,h,1,2,WRITE,d,t,", {"event.type": "change", "db.collection.name": "t"}),
     ("MariaDB, DDL", "20261124 08:00:00,db1,root,h,1,2,QUERY,d,'/* c */ create table t()',0", {"event.action": "create-table"}),
     ("MariaDB, rename", "20261124 08:00:00,db1,root,h,1,2,RENAME,d,t|d.u,", {"event.action": "rename", "event.type": "change"}),

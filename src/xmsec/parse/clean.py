@@ -27,6 +27,9 @@ def clean(text: str) -> str:
     >>> clean("1\u200b38\x00 ⟨CN_MOBILE:00⟩")
     '138\ufffd ‹CN_MOBILE:00›'
     """
-    if (text.isascii() and text.isprintable()) or _UNCLEAN.search(text) is None:
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\n", " ").replace("\t", " ")  # SQL of many lines: a ninth of what a match each costs
+    if _UNCLEAN.search(text) is None:
         return text
     return _ONE.sub(lambda match: _BY_KIND[match.lastgroup], text)

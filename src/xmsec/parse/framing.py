@@ -1,4 +1,4 @@
-"""Records out of lines, where one may span several: a CSV cell with a line feed in it, an XML element, a message of many lines.
+"""Records out of lines, where one may span several (a CSV cell with a line end in it, an XML element) or hold several.
 
 A line comes and a record goes as (offset of its first byte, bytes, whether it was cut); a record stands where its first line
 stands, and is given once it is finished, so that no committed position passes an unfinished one. Whoever begins again at a
@@ -17,9 +17,7 @@ import msgspec
 from xmsec.content.streams import Framing
 
 RECORD_BYTES = 1 << 20  # as much as one line may have
-RECORD_LINES = (
-    4_096  # a longer record is rather a quote that was never closed; and a held line costs a hundred bytes beside its own
-)
+RECORD_LINES = 4_096  # what is longer is rather a quote that was never closed; a held line costs 100 bytes beside its own
 _CELL = rb'(?:"(?:[^"]|"")*+"|[^",]*+)'
 _ROW = re.compile(rb"%b(?:,%b)*+" % (_CELL, _CELL))
 _BETWEEN = re.compile(rb"[\s,\[]*")

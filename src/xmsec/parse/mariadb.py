@@ -20,7 +20,8 @@ _LINE = re.compile(
     r"(?P<connection>\d{1,20}),(?P<query>\d{1,20}),(?P<event>[A-Z_]{2,32}),(?P<database>[^,]{0,255}),(?P<rest>.*)",
     re.DOTALL,
 )
-_OBJECT = re.compile(r"(?:'(?P<text>.*)'|(?P<object>[^',]{0,255})),(?P<status>\d{0,10})(?:,[^,']{0,64}){0,3}", re.DOTALL)
+_END = re.compile(r",(\d{0,10})(?:,[^,']{0,64}){0,3}")  # newer versions say behind the status how the connection is encrypted
+_END_CHARACTERS = 220
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MEANT = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _WORD = re.compile(
@@ -33,23 +34,36 @@ def audit_line(text: str) -> tuple[str, Audited]:
     line = _LINE.fullmatch(text.rstrip())
     if line is None:
         raise InputError("no-match")
-    said = _OBJECT.fullmatch(line["rest"])
-    if said is None:
-        raise InputError("open-quote" if "'" in line["rest"] else "no-match")
-    statement, event = said["text"] or "", line["event"]
+    rest, event = line["rest"], line["event"]
+    end, status = _end(rest)
+    quoted = rest[:1] == "'"
+    if end < 0 or (quoted and rest[1:end][-1:] != "'"):
+        raise InputError("open-quote" if quoted else "no-match")
+    statement = rest[1 : end - 1] if quoted else ""
     return line["time"] or line["head"], Audited(
         event=event,
         command=_command(statement) if event.startswith("QUERY") else event,
         user=line["user"],
         host=line["host"],
         database=line["database"],
-        object=said["object"] or "",
+        object="" if quoted else rest[:end],
         text=_ESCAPED.sub(_character, statement) if "\\" in statement else statement,
-        status=said["status"],
+        status=status,
         connection=line["connection"],
         query=line["query"],
         server=line["server"],
     )
+
+
+def _end(rest: str) -> tuple[int, str]:
+    """Return where object or statement ends, -1 for nowhere, and the status behind it; of several such places the last."""
+    quote = "'" if rest[:1] == "'" else ""
+    at = len(rest)
+    while (at := rest.rfind(f"{quote},", max(len(rest) - _END_CHARACTERS, 0), at)) >= 0:
+        match = _END.fullmatch(rest, at + len(quote))
+        if match is not None and (quote or "," not in rest[:at]):
+            return at + len(quote), match[1]
+    return -1, ""
 
 
 def _command(statement: str) -> str:

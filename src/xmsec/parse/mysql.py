@@ -1,10 +1,12 @@
 """The audit of MySQL, Percona Server and MariaDB: who ran what on which object, in XML, JSON or comma-separated values.
 
-Each shape is recognised by how it begins: `<` XML (`mysql_xml`), `{` JSON (`mysql_json`), else MariaDB's lines
-(`mariadb`). All three give the same record.
+Each shape is recognised by how it begins: `<` XML (`mysql_xml`), `{` JSON (`mysql_json`), `"` Percona's CSV (`mysql_csv`), else
+MariaDB's lines (`mariadb`). All give the same record.
 """
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 
@@ -14,6 +16,11 @@ from xmsec.parse.dataset import dataset_name
 from xmsec.parse.document import put
 
 MOST_DIGITS = 18
+_USER = re.compile(r"([^\[\s]*)\s*\[[^\]]*\] @ ([^\[\]\s]*) ?\[([^\]]*)\]")
+# Percona's filter tells the steps of a statement beside the statement itself: whoever counts statements must not count these
+_STEPS = frozenset(
+    f"{prefix}-{suffix}" for prefix in ("command", "query", "query-nested") for suffix in ("start", "end", "status-end")
+)
 _TYPE_BY_ACTION = {
     **dict.fromkeys(("select", "read", "show", "table-read"), "access"),
     **dict.fromkeys(("insert", "update", "delete", "replace", "load", "truncate", "write", "call-procedure"), "change"),
@@ -23,10 +30,19 @@ _LOGINS = {
     "connect": "login",
     "failed-connect": "login",
     "change-user": "login",
-    "change user": "login",
     "quit": "logout",
     "disconnect": "logout",
 }
+
+
+def who(user: str) -> tuple[str, str, str]:
+    """Take apart `user[privileged user] @ host [address]`, as general events have it; a plain name is the user.
+
+    >>> who("clerk[clerk] @ app1 [10.1.2.3]"), who("clerk")
+    (('clerk', 'app1', '10.1.2.3'), ('clerk', '', ''))
+    """
+    match = _USER.fullmatch(user)
+    return (match[1], match[2], match[3]) if match else (user, "", "")
 
 
 class Audited(msgspec.Struct, gc=False):
@@ -89,10 +105,11 @@ def _put_client(fields: Fields, audited: Audited) -> None:
 
 def _put_action(fields: Fields, audited: Audited) -> None:
     """Say what was done: a login, a statement's kind, or what was recorded."""
-    event = audited.event.lower().replace("_", "-")
-    action = _LOGINS.get(event) or (audited.command or event).lower().replace("_", "-").replace(" ", "-")
-    if not action:
+    event = audited.event.lower().replace("_", "-").replace(" ", "-")
+    if not event or event in _STEPS:
+        fields["event.action"] = event
         return
+    action = _LOGINS.get(event) or (audited.command or event).lower().replace("_", "-").replace(" ", "-")
     fields["event.action"] = action
     if event == "failed-connect":
         fields["event.outcome"] = "failure"

@@ -1,4 +1,4 @@
-"""The format `mysql-audit`: whichever of the three shapes a record has."""
+"""The format `mysql-audit`: whichever of the four shapes a record has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from xmsec.content.streams import Stream
 from xmsec.parse.mariadb import audit_line
 from xmsec.parse.mysql import document
+from xmsec.parse.mysql_csv import audit_row
 from xmsec.parse.mysql_json import audit_object
 from xmsec.parse.mysql_xml import audit_record
 from xmsec.parse.reading import Format, Reading
@@ -33,6 +34,9 @@ def mysql_audit(stream: Stream, zone: tzinfo) -> Format:
             found = audit_record(text) if xml else audit_object(text)
             if found is None:
                 return None
+            time = utc(found[0])
+        elif start[0] == '"':
+            found = audit_row(text)
             time = utc(found[0])
         else:
             found = audit_line(text)

@@ -1,6 +1,7 @@
 """The JSON of MySQL Enterprise Audit and of Percona's two plugins; a file is one array, so commas and brackets stand around.
 
-MySQL 8.4 Reference Manual, 8.4.5.4 Audit Log File Formats, JSON; Percona Server 8.0, Audit Log Plugin, JSON. Times are UTC.
+MySQL 8.4 Reference Manual, 8.4.5.4 Audit Log File Formats, JSON; Percona Server 8.0, Audit Log Plugin and Audit Log Filter.
+Times are UTC.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from xmsec.model.errors import InputError
 from xmsec.parse.json_read import read_object
-from xmsec.parse.mysql import Audited
+from xmsec.parse.mysql import Audited, who
 
 _NAME_BY_PERCONA = {
     "name": "event",
@@ -24,6 +25,7 @@ _NAME_BY_PERCONA = {
     "os_login": "os_user",
     "proxy_user": "proxy",
 }
+_DATA = ("general_data", "connection_data", "table_access_data", "query_data", "command_data")
 
 
 def audit_object(text: str) -> tuple[str, Audited] | None:
@@ -41,23 +43,25 @@ def audit_object(text: str) -> tuple[str, Audited] | None:
 
 def _percona(record: dict[str, Any]) -> tuple[str, Audited]:
     audited = Audited(**{field: said for name, field in _NAME_BY_PERCONA.items() if (said := _text(record.get(name)))})
-    audited.user = _text(record.get("priv_user")) or _text(record.get("user")).partition("[")[0].strip()
+    audited.user = _text(record.get("priv_user")) or who(_text(record.get("user")))[0]
     return _text(record.get("timestamp")), audited
 
 
 def _enterprise(record: dict[str, Any]) -> tuple[str, Audited]:
-    kind, event = _text(record.get("class")), _text(record.get("event"))
-    if not kind or not event:
+    kind = _text(record.get("class"))
+    if not kind:
         raise InputError("no-match")
     account, login = _object(record, "account"), _object(record, "login")
-    said = _object(record, "general_data") | _object(record, "connection_data") | _object(record, "table_access_data")
-    statement = _text(said.get("sql_command")) or (_text(said.get("command")) if kind == "general" else "")
+    said: dict[str, Any] = {}
+    for name in _DATA:
+        said |= _object(record, name)
+    user, host, ip = who(_text(account.get("user")) or _text(login.get("user")))
     return _text(record.get("timestamp")), Audited(
-        event=event if kind in ("connection", "table_access", "audit") else kind,
-        command=statement,
-        user=_text(account.get("user")) or _text(login.get("user")),
-        host=_text(account.get("host")),
-        ip=_text(login.get("ip")),
+        event=kind if kind == "general" else _text(record.get("event")) or kind,
+        command=_text(said.get("sql_command")) or (_text(said.get("command")) if kind == "general" else ""),
+        user=user,
+        host=_text(account.get("host")) or host,
+        ip=_text(login.get("ip")) or ip,
         database=_text(said.get("db")),
         object=_text(said.get("table")),
         text=_text(said.get("query")),

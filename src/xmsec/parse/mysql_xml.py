@@ -11,7 +11,7 @@ import re
 
 from xmsec.model.errors import InputError
 from xmsec.parse.clean import REPLACEMENT
-from xmsec.parse.mysql import Audited
+from xmsec.parse.mysql import Audited, who
 
 _NAME = r"[A-Z][A-Z0-9_]{0,63}"
 _ATTRIBUTE = re.compile(rf'\s+({_NAME})\s?=\s?"([^"<]*)"')
@@ -22,7 +22,6 @@ _OPEN = re.compile(r"\s*<AUDIT_RECORD(?=[\s>/])")
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|(amp|lt|gt|quot|apos));")
 _CHARACTERS = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _AROUND = re.compile(r"(?:\s*(?:<\?xml[^<>]{0,200}\?>|</?AUDIT>))+\s*")
-_USER = re.compile(r"([^\[\s]*)\s*\[[^\]]*\] @ ([^\[\]\s]*) ?\[([^\]]*)\]")
 _FIELD_BY_NAME = {
     "NAME": "event",
     "COMMAND_CLASS": "command",
@@ -51,11 +50,9 @@ def audit_record(text: str) -> tuple[str, Audited] | None:
     for name, field in _FIELD_BY_NAME.items():
         if values.get(name):
             setattr(audited, field, values[name])
-    user = values.get("USER", "")
-    match = _USER.fullmatch(user)
-    audited.user = values.get("PRIV_USER") or (match[1] if match else user)
-    if match:
-        audited.host, audited.ip = audited.host or match[2], audited.ip or match[3]
+    user, host, ip = who(values.get("USER", ""))
+    audited.user = values.get("PRIV_USER") or user
+    audited.host, audited.ip = audited.host or host, audited.ip or ip
     return values["TIMESTAMP"], audited
 
 

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.command import environment
 from tests.shipped import POOL, ROOT, SOURCES, Final, Record, cut, partition, run
 
 from xmsec.model.types import Finding
+from xmsec.pipeline import detect
 
 ON_MINUTES = (0, 0, 1, 3, 12, 55, 240, 1_500)
 BACK_MINUTES = (0, 0, 0, 0, 1, 4, 9, 70)
@@ -73,6 +75,15 @@ def test_interleaving_batches_ticks_and_late_records_change_nothing(
     assert differences(findings, expected) == {}
     assert cases == expected_cases
     assert {finding.state for finding in findings.values()} <= {"final"}
+
+
+@few
+@given(parts=traffic, at_once=st.integers(1, 3))
+def test_windows_that_close_some_at_a_time_give_the_same(parts: Sequence[list[Record]], at_once: int) -> None:
+    expected = together(parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detect, "AT_ONCE", at_once)
+        assert together(parts) == expected
 
 
 def test_a_pause_of_all_sources_tells_nothing_that_is_not_so_in_the_end() -> None:

@@ -14,6 +14,8 @@ from xmsec.model.types import Context, Finding, Key, Rejected
 from xmsec.pipeline.attempt import attempt
 from xmsec.pipeline.road import Road, Told
 
+AT_ONCE = 10_000  # keys whose windows close together: some 20 MB of states; when an input ends, all that are open are due
+
 Fresh = Sequence[tuple[Key, Context]]
 Owns = Callable[[str, Key, Context], bool]
 
@@ -123,11 +125,14 @@ def _lasts(finding: Finding) -> bool:
 
 
 def _waiting(road: Road, states: States, watermark: datetime | None) -> Iterable[tuple[Detector[Any], dict[Key, Held]]]:
-    """Return, for each detector, what is held for the keys that are due."""
+    """Return, detector by detector, what is held for keys that are due: some at a time, for keys know nothing of each other."""
     by_owner: dict[str, list[Key]] = {}
     for owner, key in states.due(watermark):
         by_owner.setdefault(owner, []).append(key)
     for owner, keys in sorted(by_owner.items()):
-        if owner in road.detectors:
-            found = ((key, states.get(owner, key)) for key in sorted(keys))
+        if owner not in road.detectors:
+            continue
+        keys.sort()
+        for start in range(0, len(keys), AT_ONCE):
+            found = ((key, states.get(owner, key)) for key in keys[start : start + AT_ONCE])
             yield road.detectors[owner], {key: held for key, held in found if held is not None}

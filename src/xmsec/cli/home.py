@@ -34,7 +34,7 @@ class Opened:
         from xmsec.classify.token import check_value
 
         self.settings, self.deployment = given, deployment
-        self.key_check = check_value(key)
+        self.key, self.key_check = key, check_value(key)
         self.recordings = given.home / "recordings"
         self.store = SqliteStore(given.store_path, deployment.codecs)
         self.store.claim(self.key_check)

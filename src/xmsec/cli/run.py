@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,9 @@ from xmsec.cli.options import Home, example
 
 if TYPE_CHECKING:
     from xmsec.cli.home import Opened
+    from xmsec.content.streams import Stream
     from xmsec.model.types import Intent, Raw, Source, Tick
+    from xmsec.runtime.network import Network
     from xmsec.sources.tail import Tail
 
 EXAMPLE = example("XMSEC_CONTENT_DIRS=/etc/xmsec/content xmsec run --port 8470")
@@ -26,7 +29,9 @@ def run(
     port: Annotated[int, typer.Option("--port", help="Where the API is served.", min=0, max=65535)] = 8470,
     home: Home = None,
 ) -> None:
-    """Follow the files of all streams that name paths, and serve the API; the console comes in a later version.
+    """Follow the files of all streams that name paths, listen where streams say, take records in and serve the API.
+
+    The console comes in a later version.
 
     Playbooks that incidents ask for begin, and wait for approval. Ends at Ctrl-C or SIGTERM, its state saved.
     """
@@ -43,9 +48,11 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with opened(home, write=True) as here:
         streams = [stream for stream in here.deployment.streams.values() if stream.paths]
-        if not streams:
+        if not streams and here.settings.ingest_tokens is None and not any(map(_listens, here.deployment.streams.values())):
             raise ConfigError(
-                "no stream names paths", where="streams/", remedy="add a stream file with paths to XMSEC_CONTENT_DIRS"
+                "no stream names paths, none listens, nobody may send",
+                where="streams/",
+                remedy="add a stream file with paths or listen to XMSEC_CONTENT_DIRS, or name XMSEC_INGEST_TOKENS",
             )
         tails = [
             Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id), cut_of(one.lines))
@@ -54,17 +61,39 @@ def run(
         recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
-        with Service(here.settings.home / "store.sqlite", here.settings.host, port) as service:
+        path = here.settings.home / "store.sqlite"
+        with _network(here) as net, Service(path, here.settings.host, port, net.intake) as service:
+            for address in net.bound:
+                remark(f"listening {address} {address.stream}")
             remark(f"ready {service.url}")
             try:
-                for _ in embedded.drive(_polled(here, tails, now)):
+                for _ in embedded.drive(_polled(here, tails, net, now)):
+                    net.arrivals.settle()
                     _begin(here)
             finally:
                 for tail in tails:
                     tail.close()
 
 
-def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[Raw | Tick]]:
+def _listens(stream: Stream) -> bool:
+    return bool(stream.listen)
+
+
+def _network(here: Opened) -> AbstractContextManager[Network]:
+    """Open the sources over the network."""
+    from xmsec.cli.home import now
+    from xmsec.runtime.network import Clocked, Doors, Limits, network
+    from xmsec.sources.listen import Certificate
+
+    given = here.settings
+    here.store.sync_commits()
+    certificate = Certificate(given.tls_cert, given.tls_key, given.tls_client_ca) if given.tls_cert is not None else None
+    limits = Limits(given.home / "spool", given.spool_mb << 20, timedelta(hours=given.spool_hours))
+    doors = Doors(certificate, given.ingest_tokens)
+    return network(here.deployment.streams, here.store.states().clocks, limits, doors, Clocked(now, here.key))
+
+
+def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iterator[Sequence[Raw | Tick]]:
     """Yield what is new, one partition a batch; an empty batch while nothing is, so that what waits is committed."""
     from xmsec.model.types import Tick
 
@@ -80,6 +109,11 @@ def _polled(here: Opened, tails: Sequence[Tail], now: Any) -> Iterator[Sequence[
             if tail.problems:
                 here.store.reject(tail.problems)
                 tail.problems.clear()
+        for arrived in net.arrivals.batches(now()):
+            busy = True
+            yield arrived
+        if lost := net.problems(now()):
+            here.store.reject(lost)
         if not busy:
             yield ()
             time.sleep(IDLE_POLL_S)

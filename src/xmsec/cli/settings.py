@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from xmsec.model.errors import ConfigError
@@ -34,11 +34,22 @@ class Settings(BaseSettings):
     es_password: SecretStr | None = None
     es_password_file: Path | None = None
     host: str = "127.0.0.1"
+    ingest_tokens: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    spool_mb: Annotated[int, Field(ge=1)] = 256
+    spool_hours: Annotated[int, Field(ge=1)] = 72
 
     @field_validator("content_dirs", mode="before")
     @classmethod
     def _like_path(cls, given: Any) -> Any:
         return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
+
+    @field_validator("ingest_tokens", "tls_cert", "tls_key", "tls_client_ca", mode="before")
+    @classmethod
+    def _empty_is_none(cls, given: Any) -> Any:
+        return given or None
 
     @field_validator("timezone")
     @classmethod

@@ -15,6 +15,10 @@ from xmsec.content.load import Document, convert, files, load_each
 from xmsec.model.errors import ContentError, InputError
 from xmsec.model.types import Parsed, Position, Raw, Stage
 
+_ADDRESS = re.compile(
+    r"(?P<scheme>udp|tcp|tls)://(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[\w.-]+)):(?P<port>\d{1,5})", re.ASCII
+)
+
 Scalar = str | int | float | bool
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Seconds = Annotated[int, msgspec.Meta(ge=0)]
@@ -78,14 +82,15 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One source of records.
 
     format: a parser's name (`xmsec.parse.table`). timezone: of times without a zone (default: the deployment's). paths: globs
-    that `run` reads. columns: ECS names of what follows a combined line (`event.duration@s` converts seconds; `-` leaves one
-    out). map: ECS field → dotted path in a JSON record; `@timestamp` names its time, whose form is `time_format`
-    (`rfc3339`, `epoch_s`, `epoch_ms`, or strptime's codes). set: constant fields, where the record has none of its own.
-    identities: fields that stay readable; typed: further fields that are not scanned; scan: fields scanned though typed;
-    drop: fields left out. stage: where no rule of `datasets` gives one. namespace: of the objects that a database's log names
-    (OpenLineage: `postgres://host:5432`). silence_s: how long it may say nothing (None: for ever). lines: how lines make a
-    record (None: each line is one). prefix: PostgreSQL's `log_line_prefix`. unwrap: where a shipper's JSON has the record:
-    `auto` (recognised by what Filebeat, Vector and Fluent Bit write), `never`, or a dotted path.
+    that `run` reads. listen: addresses (`udp://`, `tcp://`, `tls://` HOST:PORT) where syslog senders bring it. columns: ECS
+    names of what follows a combined line (`event.duration@s` converts seconds; `-` leaves one out). map: ECS field → dotted
+    path in a JSON record; `@timestamp` names its time, whose form is `time_format` (`rfc3339`, `epoch_s`, `epoch_ms`, or
+    strptime's codes). set: constant fields, where the record has none of its own. identities: fields that stay readable;
+    typed: further fields that are not scanned; scan: fields scanned though typed; drop: fields left out. stage: where no rule
+    of `datasets` gives one. namespace: of the objects that a database's log names (OpenLineage: `postgres://host:5432`).
+    silence_s: how long it may say nothing (None: for ever). lines: how lines make a record (None: each line is one); what is
+    sent over the network is one record a message. prefix: PostgreSQL's `log_line_prefix`. unwrap: where a shipper's JSON has
+    the record: `auto` (recognised by what Filebeat, Vector and Fluent Bit write), `never`, or a dotted path.
     """
 
     id: Name
@@ -95,6 +100,7 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     references: tuple[str, ...] = ()
     timezone: str | None = None
     paths: tuple[Name, ...] = ()
+    listen: tuple[Name, ...] = ()
     lines: Framing | None = None
     prefix: Name | None = None
     unwrap: Name = "auto"
@@ -145,6 +151,10 @@ def load_stream(document: Document) -> Stream:
             ) from error
     if stream.lines is not None:
         _check_framing(stream.lines, document)
+    for place, one in enumerate(stream.listen):
+        if listened(one) is None:
+            remedy = "write udp://HOST:PORT, tcp:// or tls://"
+            raise document.error(f'"{one}" is no address to listen at', f"$.listen[{place}]", remedy)
     both = sorted({*stream.drop} & {*stream.identities, *stream.scan})
     if both:
         raise document.error(f'field "{both[0]}" is dropped and used', "$.drop", "take it out of one of them")
@@ -161,6 +171,18 @@ def _check_framing(framing: Framing, document: Document) -> None:
         except re.error as error:
             what = f"{name} is no regular expression: {error.msg}"
             raise document.error(what, f"$.lines.{name}", "correct it") from error
+
+
+def listened(address: str) -> tuple[str, str, int] | None:
+    """Take an address apart: scheme, host, port; None when it is none.
+
+    >>> listened("tls://[::1]:6514"), listened("tcp://logs:601"), listened("http://logs:80")
+    (('tls', '::1', 6514), ('tcp', 'logs', 601), None)
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65_535:
+        return None
+    return match["scheme"], match["host"] or match["six"], int(match["port"])
 
 
 def check_samples(stream: Stream, parse: Callable[[Raw], Parsed | None]) -> list[str]:

@@ -1,7 +1,7 @@
-"""The API of a running deployment: health, metrics, findings and incidents. Pages for people come with the console.
+"""The API of a running deployment: health, metrics, findings and incidents, and records that are sent to it.
 
 Reads over a connection of its own, so that no request waits for a commit. Listens where it is told, on loopback by default, and
-asks for no login yet: whoever reaches the port can read.
+asks for no login yet: whoever reaches the port can read; who sends needs a token. Pages for people come with the console.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from starlette.routing import Route
 from xmsec.model.errors import ConfigError, XmsecError
 from xmsec.model.ports import Query, Reader
 from xmsec.model.types import SEVERITIES, FindingKind
+from xmsec.runtime.intake import Intake
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import connect
 
@@ -36,8 +37,8 @@ SETTLED: Mapping[str, tuple[str, ...]] = {"severity": SEVERITIES, "kind": get_ar
 Metrics = Callable[[], Mapping[tuple[str, str, str], int]]
 
 
-def application(reader: Callable[[], Reader], metrics: Metrics) -> Starlette:
-    """Make the application; reader: opens what it reads from, once a request."""
+def application(reader: Callable[[], Reader], metrics: Metrics, intake: Intake | None = None) -> Starlette:
+    """Make the application; reader: opens what it reads from, once a request; intake: takes records, None: nobody may send."""
 
     def page(table: Any) -> Callable[[Request], Response]:
         order, filters = TABLES[table]
@@ -52,11 +53,18 @@ def application(reader: Callable[[], Reader], metrics: Metrics) -> Starlette:
 
         return answer
 
+    intake = intake or Intake.closed()
+
+    def measured(_: Request) -> Response:
+        text = exposition(metrics()) + sources_exposition(intake.counts())
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
     routes = [
         Route("/healthz", lambda _: PlainTextResponse("ok\n")),
         Route("/readyz", lambda _: PlainTextResponse("ok\n")),
-        Route("/metrics", lambda _: PlainTextResponse(exposition(metrics()), media_type="text/plain; version=0.0.4")),
+        Route("/metrics", measured),
         *(Route(f"/api/{table}", page(table)) for table in TABLES),
+        *intake.routes(),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
 
@@ -98,6 +106,21 @@ def exposition(counts: Mapping[tuple[str, str, str], int]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sources_exposition(counts: Mapping[tuple[str, str], int]) -> str:
+    """Write what network sources counted since this process began; nothing before there is anything."""
+    if not counts:
+        return ""
+    lines = [
+        "# HELP xmsec_network_total What network sources saw since the process began.",
+        "# TYPE xmsec_network_total counter",
+    ]
+    lines += [
+        f'xmsec_network_total{{what="{_quoted(what)}",stream="{_quoted(stream)}"}} {count}'
+        for (what, stream), count in sorted(counts.items())
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
@@ -114,9 +137,9 @@ def _problem(status: int, detail: str) -> Response:
 class Service:
     """Serves a home beside the thread that drives its road."""
 
-    def __init__(self, path: Path, host: str, port: int) -> None:
+    def __init__(self, path: Path, host: str, port: int, intake: Intake | None = None) -> None:
         self._connection = connect(path)
-        app = application(lambda: SqliteReader(self._connection), self._counts)
+        app = application(lambda: SqliteReader(self._connection), self._counts, intake)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,

@@ -95,6 +95,10 @@ class SqliteStore:
                 f"the store cannot be written: {error}", where=str(self._path), remedy="check the disk"
             ) from error
 
+    def sync_commits(self) -> None:
+        """Make every commit survive a power cut, for sources whose records are gone once they are committed."""
+        self.connection.execute("PRAGMA synchronous = FULL")
+
     def states(self) -> SqliteStates:
         """Return what is committed, with what was absorbed since on top."""
         return self._states

@@ -63,4 +63,5 @@ def routes() -> Iterator[str]:
     for route in application(lambda: None, dict).routes:  # type: ignore[arg-type,return-value]  # nothing is asked here
         path = str(getattr(route, "path", route))
         order, filters = TABLES.get(path.rpartition("/")[2], ("", ()))
-        yield f"GET {path}" + (f"?{'&'.join((*filters, 'limit', 'after'))} ordered by {order}" if order else "")
+        method = min({*getattr(route, "methods", ()), "GET"} - {"HEAD"}, key=lambda one: one == "GET")
+        yield f"{method} {path}" + (f"?{'&'.join((*filters, 'limit', 'after'))} ordered by {order}" if order else "")

@@ -57,7 +57,7 @@ def test_every_command_is_listed_as_it_is_typed() -> None:
 def test_every_route_and_its_parameters_are_listed() -> None:
     api = spoken(section("commands", "API"))
     for route in routes():
-        path, _, parameters = route.removeprefix("GET ").partition("?")
+        path, _, parameters = route.partition(" ")[2].partition("?")
         assert {path, *filter(None, parameters.partition(" ")[0].split("&"))} <= api
 
 

@@ -39,7 +39,7 @@ CLIENT_VERSION = "8.19.0"  # of Elasticsearch, as which bulk lines are taken: wh
 Now = Callable[[], datetime]
 
 
-class Refused(Exception):  # noqa: N818 - an answer, no error of ours
+class RequestError(Exception):
     """A request that gets another answer."""
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
@@ -86,7 +86,7 @@ class Intake:
         try:
             self._admit(request, stream)
             added, found = await self._take(request, stream, json_records if _is_json(request) else text_records)
-        except Refused as refused:
+        except RequestError as refused:
             return await told(request, refused)
         rejected = min(len(found.refused), added)
         return JSONResponse({"accepted": added - rejected, "rejected": rejected, "duplicate": len(found.lines) - added}, 202)
@@ -104,7 +104,7 @@ class Intake:
         try:
             self._admit(request, stream)
             await self._take(request, stream, records)
-        except Refused as refused:
+        except RequestError as refused:
             return await told(request, refused)
         items = [{action: {"_index": stream, "status": 201}} for action in actions]
         return _elastic({"took": 0, "errors": False, "items": items})
@@ -113,7 +113,7 @@ class Intake:
         """Answer a client of Elasticsearch that asks who is there before it sends."""
         try:
             self._admit(request, request.path_params["stream"])
-        except Refused as refused:
+        except RequestError as refused:
             return refused.answer()
         if request.url.path.endswith("/_license"):
             return _elastic({"license": {"status": "active", "uid": "-", "type": "basic"}})
@@ -124,18 +124,18 @@ class Intake:
         try:
             sender = self._tokens.sender(request.headers.get("authorization", ""))
         except ConfigError as error:
-            raise Refused(503, error.what, Retry_After=str(RETRY_S)) from error
+            raise RequestError(503, error.what, Retry_After=str(RETRY_S)) from error
         if sender is None:
-            raise Refused(401, "no token that may send", WWW_Authenticate="Bearer")
+            raise RequestError(401, "no token that may send", WWW_Authenticate="Bearer")
         if not sender.may(stream):
-            raise Refused(403, "this token may not send this stream")
+            raise RequestError(403, "this token may not send this stream")
         if stream not in self._streams:
-            raise Refused(404, "no such stream")
+            raise RequestError(404, "no such stream")
 
     async def _take(self, request: Request, stream: str, records: Callable[[bytes], Found]) -> tuple[int, Found]:
         encoding = request.headers.get("content-encoding", "").strip().lower()
         if encoding not in {"", "identity", *PACKED}:
-            raise Refused(415, "content-encoding is none of gzip, deflate", Accept_Encoding="gzip, deflate")
+            raise RequestError(415, "content-encoding is none of gzip, deflate", Accept_Encoding="gzip, deflate")
         inlet = self._inlet
         if inlet is None or inlet.full or self._held_bytes >= HELD_BYTES:
             raise _busy()
@@ -148,7 +148,7 @@ class Intake:
                 return 0, found
             return await asyncio.wrap_future(inlet.put(self._handed(request, stream, found))), found
         except InputError as error:
-            raise Refused(413 if error.what == "body-too-large" else 400, _DETAILS[error.what]) from error
+            raise RequestError(413 if error.what == "body-too-large" else 400, _DETAILS[error.what]) from error
         except ServiceError as error:
             inlet.count("waited", stream)
             raise _busy() from error
@@ -163,11 +163,11 @@ class Intake:
                     self._held_bytes += len(chunk)
                     body += chunk
                     if len(body) > BODY_BYTES:
-                        raise Refused(413, f"the body is over {BODY_BYTES} bytes")
+                        raise RequestError(413, f"the body is over {BODY_BYTES} bytes")
         except TimeoutError as error:
-            raise Refused(408, f"the body did not come within {BODY_S} s") from error
+            raise RequestError(408, f"the body did not come within {BODY_S} s") from error
         except ClientDisconnect as error:
-            raise Refused(400, "the body broke off") from error
+            raise RequestError(400, "the body broke off") from error
         finally:
             self._held_bytes -= len(body)
         return bytes(body)
@@ -175,7 +175,7 @@ class Intake:
     def _handed(self, request: Request, stream: str, found: Found) -> Handed:
         given = request.headers.get("idempotency-key") or request.headers.get(ID_FIELD)
         if given is not None and len(given) > ID_BYTES:
-            raise Refused(400, f"an id is over {ID_BYTES} characters")
+            raise RequestError(400, f"an id is over {ID_BYTES} characters")
         entry = Entry(stream, self._now(), found.lines, found.ids, found.cut)
         by_place = {place: mark(self._key, stream, "record", own) for place, own in enumerate(found.ids) if own is not None}
         return Handed(entry, None if given is None else mark(self._key, stream, "request", given), by_place)
@@ -188,8 +188,8 @@ _DETAILS = {
 }
 
 
-def _busy() -> Refused:
-    return Refused(429, no_room().what, Retry_After=str(RETRY_S))
+def _busy() -> RequestError:
+    return RequestError(429, no_room().what, Retry_After=str(RETRY_S))
 
 
 def _is_json(request: Request) -> bool:
@@ -198,14 +198,14 @@ def _is_json(request: Request) -> bool:
         return True
     if kind.startswith("text/"):
         return False
-    raise Refused(415, "content-type is none of application/x-ndjson, application/json, text/plain")
+    raise RequestError(415, "content-type is none of application/x-ndjson, application/json, text/plain")
 
 
 def _elastic(body: Any) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"X-Elastic-Product": "Elasticsearch"})
 
 
-async def told(request: Request, refused: Refused) -> Response:
+async def told(request: Request, refused: RequestError) -> Response:
     """Answer when what is still being sent was read: a sender that is cut off would never see the answer."""
     left = LEFT_BYTES
     try:

@@ -141,7 +141,8 @@ def _apart(line: bytes) -> Sequence[bytes]:
         while at < len(text):
             _, end = _json.raw_decode(text, at)
             found.append(text[at:end].encode())
-            at = end + len(_GAP.match(text, end)[0])  # type: ignore[index]  # it matches nothing, too
+            gap = _GAP.match(text, end)
+            at = gap.end() if gap else end
     except (ValueError, RecursionError):
         return (line,)
     return found

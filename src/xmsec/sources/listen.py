@@ -146,8 +146,12 @@ class _Door:
         if self.address.scheme == "udp":
             asyncio.get_running_loop().add_reader(self.socket, self._receive)
             return
-        secured = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE_S} if self.address.scheme == "tls" else {}
-        self._server = await asyncio.start_server(self._serve, sock=self.socket, limit=READ_BYTES, **secured)  # type: ignore[arg-type]  # one is a context, one a number
+        if self.address.scheme == "tcp":
+            self._server = await asyncio.start_server(self._serve, sock=self.socket, limit=READ_BYTES)
+            return
+        self._server = await asyncio.start_server(
+            self._serve, sock=self.socket, limit=READ_BYTES, ssl=tls, ssl_handshake_timeout=HANDSHAKE_S
+        )
 
     def close(self) -> None:
         if self._server is not None:

@@ -41,6 +41,8 @@ class Messages:
 
     def feed(self, chunk: bytes) -> Sequence[Message]:
         """Take the next bytes; return the messages that they finish. After `broken` nothing more can be told apart."""
+        if self.broken:
+            return []
         if self._counted is None:
             chunk = bytes(self._kept) + chunk
             self._kept.clear()
@@ -82,6 +84,7 @@ class Messages:
                 if match is None:
                     if _MAYBE_COUNT.fullmatch(chunk, at) is None:
                         self.broken = True
+                        self._kept.clear()
                         return found
                     self._kept += chunk[at:].lstrip(b"\n")
                     return found

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from xmsec.content.streams import Framing
 from xmsec.parse import framing as module
 from xmsec.parse.framing import RECORD_BYTES, RECORD_LINES, Found, elements, joined
+from xmsec.sources import records as sources
 from xmsec.sources.lines import Lines
-from xmsec.sources.records import Records
+from xmsec.sources.records import Records, records_of
 
 QUOTES = Framing(quotes=True)
 XML = Framing(begins=r"\s*<R\b", ends="/>$|</R>$")
@@ -174,7 +175,17 @@ def test_what_cannot_be_taken_apart_is_given_whole(line: bytes) -> None:
     assert elements(line) == [(0, line)]
 
 
-def test_the_example_in_the_module_runs() -> None:
+@every_framing
+@given(text=texts)
+def test_a_message_that_is_whole_is_cut_as_a_file_is(framing: Framing, text: bytes) -> None:
+    assert records_of(framing, text) == cut(framing, text)
+
+
+def test_a_message_without_framing_is_lines() -> None:
+    assert records_of(None, b'1,"a\nb"\n2') == [(0, b'1,"a', False), (5, b'b"', False), (8, b"2", False)]
+
+
+def test_the_examples_in_the_modules_run() -> None:
     import doctest
 
-    assert doctest.testmod(module).failed == 0
+    assert [doctest.testmod(one).failed for one in (module, sources)] == [0, 0]

@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("scan /nowhere/access.log", 2, "xmsec: cannot be read: No such file or directory; /nowhere/access.log; "),
         ("scan / --stream generic.web", 2, "xmsec: is a directory; /; name its files, such as DIR/*.log"),
         ("scan x --fail-on grave", 2, 'xmsec: no severity "grave"; --fail-on; one of informational, low, '),
-        ("scan x --stream no.such", 2, 'xmsec: no stream "no.such"; --stream; one of generic.ecs, '),
+        ("scan x --stream no.such", 2, 'xmsec: no stream "no.such"; --stream; one of generic.apisix, '),
         ("classify x --input csv", 1, "xmsec: classify --input csv is not covered yet; this version; "),
         ("replay --from yesterday", 2, "xmsec: "),
         ("replay --to-topic x", 1, "xmsec: replay --to-topic is not covered yet; this version; "),

@@ -151,6 +151,18 @@ def test_what_an_event_in_leef_says(rest: str, expected: dict[str, Any]) -> None
     assert some(parsed("leef", f"LEEF:{rest}".encode()), expected) == expected
 
 
+@given(
+    text=plain_text.filter(lambda text: "^" not in text),
+    delimiter=st.sampled_from(["\t", "^", "¦", "|"]),
+    named=st.sampled_from(["{0}", "0x{1:02X}", "x{1:04x}"]),
+)
+def test_an_attribute_reads_back(text: str, delimiter: str, named: str) -> None:
+    kept = text.replace(delimiter, "")
+    shown = named.format(delimiter, ord(delimiter)) if delimiter != "|" else "0x7C"
+    line = f"LEEF:2.0|V|P|1|e|{shown}|usrName=lin{delimiter}msg=m{kept}"
+    assert parsed("leef", line.encode()).fields["message"] == ("m" + kept).strip()
+
+
 @pytest.mark.parametrize(
     ("stamp", "form"),
     [

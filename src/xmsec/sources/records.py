@@ -64,3 +64,13 @@ class Records:
 def cut_of(framing: Framing | None) -> Cut:
     """Return how a stream's files are cut."""
     return Lines if framing is None else partial(Records, framing)
+
+
+def records_of(framing: Framing | None, message: bytes) -> Sequence[Found]:
+    r"""Cut a message that is whole (of Kafka, of a request), each record with the place of its first byte in it.
+
+    >>> records_of(Framing(quotes=True), b'1,"a\nb"\n2')
+    [(0, b'1,"a\nb"', False), (8, b'2', False)]
+    """
+    cutter = cut_of(framing)(0)
+    return [*cutter.feed(message), *cutter.end()]

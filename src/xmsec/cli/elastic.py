@@ -86,9 +86,14 @@ def elastic(given: Settings) -> Iterator[Elasticsearch]:
 
     from xmsec.store.elastic_error import told
 
-    hosts = [one.strip().rstrip("/") for one in given.es_url.split(",")]
+    hosts = list(dict.fromkeys(one.strip().rstrip("/") for one in given.es_url.split(",")))
     options = {**_tls(given), **_login(given)}
-    with Elasticsearch(hosts, request_timeout=REQUEST_S, retry_on_timeout=False, max_retries=0, **options) as client:
+    options |= {
+        "max_retries": len(hosts) - 1,
+        "retry_on_status": (),
+        "retry_on_timeout": False,
+    }  # only past a node that is away
+    with Elasticsearch(hosts, request_timeout=REQUEST_S, **options) as client:
         try:
             yield client
         except (ApiError, TransportError) as error:

@@ -19,7 +19,7 @@ def told(client: Elasticsearch, error: Exception) -> XmsecError:
 
     where = address(client)
     if isinstance(error, TlsError):
-        return _untrusted(str(error), where)
+        return _untrusted(repr(error.__cause__), where)
     if isinstance(error, UnsupportedProductError):
         return ConfigError("not an Elasticsearch", where=where, remedy="correct XMSEC_ES_URL; Elasticsearch 9 is needed")
     if isinstance(error, ApiError):

@@ -85,6 +85,13 @@ def test_what_follows_an_entry_belongs_to_it() -> None:
     assert some(parsed("postgresql-stderr", line.encode()), expected) == expected
 
 
+@pytest.mark.parametrize("form", ["pgaudit", "postgresql-json"])
+def test_what_is_no_session_does_not_hide_where_nobody_scans(form: str) -> None:
+    assert parsed(form, LINES[form]).fields["postgresql.log.session_id"] == "65.12"
+    forged = parsed(form, LINES[form].replace(b"65.12", b"13800138000"))
+    assert "postgresql.log.session_id" not in forged.fields
+
+
 def test_a_prefix_without_a_time_has_that_of_receipt() -> None:
     assert parsed("postgresql-stderr", b"[7] LOG:  x", prefix="[%p] ").time == RECEIVED
 

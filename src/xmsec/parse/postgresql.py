@@ -37,6 +37,7 @@ _DURATION = re.compile(
 )
 _STATEMENT = re.compile(r"(?:statement|execute [^:]{1,128}): (.*)", re.DOTALL)
 _AUDIT = re.compile(r"(?:SESSION|OBJECT),\d{1,10},\d{1,10},[A-Z]{2,16},[A-Z ]{2,64},[A-Z ]{0,64}", re.ASCII)
+_SESSION = re.compile(r"[0-9a-f]{1,8}\.[0-9a-f]{1,8}")  # no value fits into it: streams leave it unscanned
 _TAG = re.compile(r"[A-Za-z ]{0,64}")
 _ACTIONS = (
     ("connection received", "connect", ""),
@@ -90,7 +91,8 @@ def _put_session(fields: Fields, entry: Entry) -> None:
         put_client(fields, entry.host)
         if entry.port.isdecimal() and len(entry.port) < 6:
             fields["source.port"] = int(entry.port)
-    put(fields, "postgresql.log.session_id", entry.session)
+    if _SESSION.fullmatch(entry.session):
+        fields["postgresql.log.session_id"] = entry.session
     if entry.level:
         fields["log.level"] = entry.level.lower()
         fields["event.outcome"] = "failure" if entry.level in _FAILED else "success"

@@ -22,7 +22,7 @@ from tests.values import FORGED, MOBILE, VALUES, WAYS, combined, every_byte, lea
 
 from xmsec.model.types import Context, Event, Finding, Key, Parsed, Position, Raw, Span, Tick
 from xmsec.runtime.embedded import Embedded
-from xmsec.runtime.service import exposition
+from xmsec.runtime.metrics import counted, exposition
 from xmsec.runtime.summary import Tally
 from xmsec.store.recording import Recording
 from xmsec.store.sqlite import SqliteStore
@@ -82,7 +82,7 @@ def test_no_value_leaves_the_classify_leg(home: Path, tmp_path: Path) -> None:
     assert any(one["evidence"] for one in rows(scan.stdout))
     assert_clean(home)
     with closing(SqliteStore(home / "store.sqlite", {})) as store:
-        assert not leaks(exposition(store.counts()).encode())
+        assert not leaks(exposition(counted(store.counts())).encode())
 
 
 def test_what_a_dead_process_leaves_holds_no_value(home: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_leg_that_raises_with_a_value_in_its_error_leaks_none(
         for _ in Embedded(breaking(leg), store, [Tally({}), recording], lambda: float(next(ticks))).drive([records]):
             pass
         refused = store.connection.execute("SELECT leg, reason, total FROM dead_totals").fetchall()
-        assert not leaks(exposition(store.counts()).encode())
+        assert not leaks(exposition(counted(store.counts())).encode())
     assert [(name.partition(":")[0], reason.partition(":")[0], total) for name, reason, total in refused] == [
         (leg, "broken", 3)
     ]

@@ -102,8 +102,13 @@ class Service:
 
     def counted(self) -> dict[str, int]:
         """How many records of the stream became what, as the metrics say it."""
-        marked = [one for one in self.get("/metrics").splitlines() if 'stream="office.door"' in one]
-        return {one.split('"')[1]: int(one.rpartition(" ")[2]) for one in marked}
+        named: dict[str, int] = {}
+        for one in self.get("/metrics").splitlines():
+            family, _, labels = one.partition("{")
+            what = {"xmsec_records_total": labels.split('"')[1:2], "xmsec_rejected_records_total": ["rejected"]}.get(family, [])
+            if 'stream="office.door"' in labels and (what or family == "xmsec_tokens_total"):
+                named[what[0] if what else "tokens"] = int(one.rpartition(" ")[2])
+        return named
 
     def until(self, wanted: Callable[[Service], bool]) -> None:
         """Ask again and again until it is as wanted."""
@@ -250,6 +255,19 @@ def test_nothing_that_it_serves_or_says_holds_a_value(serve: Callable[[], Servic
     assert service.end() == 4
     assert "⟨CN_MOBILE:" in served[1]
     assert all(MOBILE not in text for text in [*served, *service.told])
+
+
+def test_it_is_not_ready_while_a_source_or_the_store_is_away(serve: Callable[[], Service], logs: Path, home: Path) -> None:
+    service = serve()
+    for path, said in ((logs, f"office.door: no such folder: {logs}"), (home / "store.sqlite", "the store cannot be written")):
+        path.rename(away := path.with_name("away"))
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            service.get("/readyz")
+        with refused.value:
+            assert (refused.value.code, refused.value.read().decode().startswith(said)) == (503, True)
+        assert service.get("/healthz") == "ok\n"
+        away.rename(path)
+        assert service.get("/readyz") == "ok\n"
 
 
 def test_a_damaged_file_is_told_and_the_others_are_followed(serve: Callable[[], Service], logs: Path) -> None:

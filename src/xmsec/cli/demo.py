@@ -40,6 +40,7 @@ def demo(
     from xmsec.cli.scenarios import scenarios_of
     from xmsec.cli.settings import settings
     from xmsec.runtime.service import Service
+    from xmsec.runtime.vitals import Vitals
 
     given = settings(home)
     wanted = scenarios_of(content_dirs(given), scenario)
@@ -56,9 +57,9 @@ def demo(
         findings = run.findings()
         present(findings, Format.table, run.summary(findings), here.deployment.missing)
         _where(given.home, folder)
-        path = here.settings.home / "store.sqlite"
+        vitals = Vitals(given.store_path, given.zone, here.budgets)
     if not once:
-        with Service(path, given.host, port) as service:
+        with Service(given.store_path, given.host, port, vitals) as service:
             remark(f"ready {service.url}")
             remark(f"findings: {service.url}/api/findings · metrics: {service.url}/metrics · Ctrl-C ends")
             while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +48,11 @@ class Opened:
     def runs(self) -> Runs:
         """The record of playbook runs."""
         return Runs(self.store, now)
+
+    @property
+    def budgets(self) -> Mapping[str, float]:
+        """How many entities a day each model may tell although nothing is wrong."""
+        return {name: recipe.budget_per_day for name, recipe in self.deployment.recipes.items()}
 
     def incident(self, given: str) -> Incident:
         """Return an incident by its id or the beginning of it. Raises ConfigError."""

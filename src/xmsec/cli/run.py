@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xmsec.content.streams import Stream
     from xmsec.model.types import Intent, Raw, Source, Tick
     from xmsec.runtime.network import Network
+    from xmsec.runtime.vitals import Vitals
     from xmsec.sources.tail import Tail
 
 EXAMPLE = example("XMSEC_CONTENT_DIRS=/etc/xmsec/content xmsec run --port 8470")
@@ -61,8 +62,9 @@ def run(
         recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
-        path = here.settings.home / "store.sqlite"
-        with _network(here) as net, Service(path, here.settings.host, port, net.intake) as service:
+        vitals = _vitals(here, streams, tails)
+        path = here.settings.store_path
+        with _network(here) as net, Service(path, here.settings.host, port, vitals, net.intake) as service:
             for address in net.bound:
                 remark(f"listening {address} {address.stream}")
             remark(f"ready {service.url}")
@@ -73,6 +75,20 @@ def run(
             finally:
                 for tail in tails:
                     tail.close()
+
+
+def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail]) -> Vitals:
+    """Make what watches the service: its store, its lag, and whether its files can be read."""
+    from xmsec.runtime.vitals import Vitals
+    from xmsec.sources.readable import unreadable
+
+    return Vitals(
+        here.settings.store_path,
+        here.settings.zone,
+        here.budgets,
+        lag=lambda: {place: count for tail in tails for place, count in tail.lag().items()},
+        unreadable=lambda: [f"{one.id}: {wrong}" for one in streams for wrong in unreadable(one.paths)],
+    )
 
 
 def _listens(stream: Stream) -> bool:

@@ -6,7 +6,9 @@ asks for no login yet: whoever reaches the port can read; who sends needs a toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, get_args
@@ -23,6 +25,8 @@ from xmsec.model.errors import ConfigError, XmsecError
 from xmsec.model.ports import Query, Reader
 from xmsec.model.types import SEVERITIES, FindingKind
 from xmsec.runtime.intake import Intake
+from xmsec.runtime.metrics import CONTENT_TYPE, Metric, counter, exposition
+from xmsec.runtime.vitals import Vitals
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import connect
 
@@ -34,10 +38,27 @@ TABLES = {
     "incidents": ("-risk", ("severity",)),
 }
 SETTLED: Mapping[str, tuple[str, ...]] = {"severity": SEVERITIES, "kind": get_args(FindingKind), "state": ("open", "final")}
-Metrics = Callable[[], Mapping[tuple[str, str, str], int]]
+Metrics = Callable[[], Iterable[Metric]]
+Problems = Callable[[], Sequence[str]]
 
 
-def application(reader: Callable[[], Reader], metrics: Metrics, intake: Intake | None = None) -> Starlette:
+def health(metrics: Metrics, problems: Problems) -> list[Route]:
+    """Return what watches a process: it lives; it is ready, or what is wrong, a line each; its figures."""
+
+    def ready(_: Request) -> Response:
+        wrong = problems()
+        return PlainTextResponse("".join(f"{one}\n" for one in wrong) or "ok\n", 503 if wrong else 200)
+
+    return [
+        Route("/healthz", lambda _: PlainTextResponse("ok\n")),
+        Route("/readyz", ready),
+        Route("/metrics", lambda _: PlainTextResponse(exposition(metrics()), media_type=CONTENT_TYPE)),
+    ]
+
+
+def application(
+    reader: Callable[[], Reader], metrics: Metrics, problems: Problems = tuple, intake: Intake | None = None
+) -> Starlette:
     """Make the application; reader: opens what it reads from, once a request; intake: takes records, None: nobody may send."""
 
     def page(table: Any) -> Callable[[Request], Response]:
@@ -55,17 +76,20 @@ def application(reader: Callable[[], Reader], metrics: Metrics, intake: Intake |
 
     intake = intake or Intake.closed()
 
-    def measured(_: Request) -> Response:
-        text = exposition(metrics()) + sources_exposition(intake.counts())
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+    def figures() -> list[Metric]:
+        meaning = "What network sources saw since the process began."
+        return [*metrics(), counter("xmsec_network_total", meaning, ("what", "stream"), dict(intake.counts().items()))]
 
     routes = [
-        Route("/healthz", lambda _: PlainTextResponse("ok\n")),
-        Route("/readyz", lambda _: PlainTextResponse("ok\n")),
-        Route("/metrics", measured),
+        *health(figures, problems),
         *(Route(f"/api/{table}", page(table)) for table in TABLES),
         *intake.routes(),
     ]
+    return with_problems(routes)
+
+
+def with_problems(routes: Sequence[Route]) -> Starlette:
+    """Make an application whose refusals are problem documents that quote nothing of what was asked."""
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
 
 
@@ -92,39 +116,6 @@ def _broken(_: Request, error: Exception) -> Response:
     return _problem(500, f"internal error ({type(error).__name__})")
 
 
-def exposition(counts: Mapping[tuple[str, str, str], int]) -> str:
-    """Write counts as Prometheus's text: stream, kind and reason are names from content, never a value."""
-    lines = [
-        "# HELP xmsec_records_total Records, tokens and rejects since the home began.",
-        "# TYPE xmsec_records_total counter",
-    ]
-    for (what, stream, detail), count in sorted(counts.items()):
-        labels = ",".join(
-            f'{name}="{_quoted(value)}"' for name, value in (("what", what), ("stream", stream), ("detail", detail))
-        )
-        lines.append(f"xmsec_records_total{{{labels}}} {count}")
-    return "\n".join(lines) + "\n"
-
-
-def sources_exposition(counts: Mapping[tuple[str, str], int]) -> str:
-    """Write what network sources counted since this process began; nothing before there is anything."""
-    if not counts:
-        return ""
-    lines = [
-        "# HELP xmsec_network_total What network sources saw since the process began.",
-        "# TYPE xmsec_network_total counter",
-    ]
-    lines += [
-        f'xmsec_network_total{{what="{_quoted(what)}",stream="{_quoted(stream)}"}} {count}'
-        for (what, stream), count in sorted(counts.items())
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
 def _json(body: Any) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
@@ -134,12 +125,10 @@ def _problem(status: int, detail: str) -> Response:
     return JSONResponse({"status": status, "detail": detail}, status, media_type="application/problem+json")
 
 
-class Service:
-    """Serves a home beside the thread that drives its road."""
+class Serving:
+    """Serves an application beside the thread that does the work."""
 
-    def __init__(self, path: Path, host: str, port: int, intake: Intake | None = None) -> None:
-        self._connection = connect(path)
-        app = application(lambda: SqliteReader(self._connection), self._counts, intake)
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -166,15 +155,24 @@ class Service:
                 f"port is taken or not allowed ({error.strerror})", where=f"{host}:{port}", remedy="choose --port"
             ) from error
 
-    def _counts(self) -> Mapping[tuple[str, str, str], int]:
-        rows: Iterable[tuple[str, str, str, int]] = self._connection.execute("SELECT what, stream, detail, total FROM counts")
-        return {(what, stream, detail): total for what, stream, detail, total in rows}
-
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Serving:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
+
+
+class Service(Serving):
+    """Serves a home beside the thread that drives its road."""
+
+    def __init__(self, path: Path, host: str, port: int, vitals: Vitals, intake: Intake | None = None) -> None:
+        self._connection = connection = connect(path)
+        metrics: Metrics = partial(vitals.metrics, connection, lambda: datetime.now(UTC))
+        app = application(lambda: SqliteReader(connection), metrics, vitals.problems, intake)
+        super().__init__(app, host, port)
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._connection.close()

@@ -74,6 +74,11 @@ class Tail:
         self.problems += file.problems
         return found
 
+    def lag(self) -> Mapping[tuple[str, ...], float]:
+        """Return how many bytes of each file that it follows were not read yet; may be asked from another thread."""
+        followed = list(self._followed.values())
+        return {(self.stream, file.partition): max(file.size_bytes - file.read_bytes, 0) for file in followed}
+
     def close(self) -> None:
         """Close the files; they can be followed on from the committed positions."""
         for file in self._followed.values():
@@ -141,6 +146,13 @@ class _Followed:
             return
         self._file = opened(content.path)
         self._at = self._lines.reached
+
+    @property
+    def read_bytes(self) -> int:
+        """How much of it was read; of a packed file, all or nothing."""
+        if self._reading is None:
+            return self._at
+        return self.size_bytes if self.ended else 0
 
     def close(self) -> None:
         if self._reading is None:

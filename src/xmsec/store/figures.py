@@ -1,0 +1,61 @@
+"""Figures of the embedded store: how much there is of what. Each is one statement over a connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from xmsec.model.types import SEVERITIES, Clock, Source
+from xmsec.store.states import micros
+
+_clock = msgspec.msgpack.Decoder(Clock)
+
+
+def counts(connection: sqlite3.Connection) -> Mapping[tuple[str, str, str], int]:
+    """Return what the road has counted since the home began: (what, stream, detail) → total."""
+    rows = connection.execute("SELECT what, stream, detail, total FROM counts")
+    return {(what, stream, detail): total for what, stream, detail, total in rows}
+
+
+def findings(connection: sqlite3.Connection) -> Mapping[tuple[str, ...], float]:
+    """Return how many findings there are: (severity, state) → count."""
+    rows = connection.execute("SELECT severity, state, count(*) FROM findings GROUP BY severity, state")
+    return {(SEVERITIES[rank], state): count for rank, state, count in rows}
+
+
+def incidents(connection: sqlite3.Connection) -> Mapping[tuple[str, ...], float]:
+    """Return how many incidents there are: (severity, status) → count."""
+    rows = connection.execute(
+        "SELECT i.severity, COALESCE(t.status, 'new'), count(*) FROM incidents i"
+        " LEFT JOIN triage t ON t.subject = i.id GROUP BY 1, 2"
+    )
+    return {(SEVERITIES[rank], status): count for rank, status, count in rows}
+
+
+def told_since(connection: sqlite3.Connection, start: datetime) -> Mapping[str, int]:
+    """Return how many entities each detector told for events since `start`: detector → entities."""
+    entity = "entity_type || ' ' || entity_id"
+    query = f"SELECT detector, count(DISTINCT {entity}) FROM findings WHERE time >= ? GROUP BY detector"
+    rows = connection.execute(query, (micros(start),))
+    return dict(rows)
+
+
+def states(connection: sqlite3.Connection) -> Mapping[tuple[str, ...], tuple[int, int]]:
+    """Return how many states each detector keeps and their bytes: (owner,) → (states, bytes). Reads the whole table."""
+    rows = connection.execute("SELECT owner, count(*), sum(length(body)) FROM states GROUP BY owner")
+    return {(owner,): (count, size) for owner, count, size in rows}
+
+
+def event_times(connection: sqlite3.Connection) -> Mapping[Source, datetime | None]:
+    """Return the latest event time of each partition."""
+    rows = connection.execute("SELECT stream, partition, body FROM clocks")
+    return {(stream, partition): _clock.decode(body).maximum for stream, partition, body in rows}
+
+
+def size_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the database file."""
+    (pages,), (page,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    return int(pages) * int(page)

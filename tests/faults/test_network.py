@@ -73,6 +73,8 @@ class Net(Service):
     def total(self, what: str, stream: str, name: str = "xmsec_records_total") -> int:
         """How often what was counted, over all details."""
         begun = f'{name}{{what="{what}",stream="{stream}"'
+        if what == "rejected":
+            begun = f'xmsec_rejected_records_total{{stream="{stream}"'
         return sum(int(one.rpartition(" ")[2]) for one in self.get("/metrics").splitlines() if one.startswith(begun))
 
     def post(self, body: bytes, path: str = "office.door", **headers: str) -> tuple[int, Any, Mapping[str, str]]:

@@ -28,12 +28,14 @@ from xmsec.cli import (
     simulate,
     worker,
 )
-from xmsec.cli.options import Debug
+from xmsec.cli.logs import Form, ask, line
+from xmsec.cli.options import Debug, Log, Version
 from xmsec.model.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, XmsecError
 
 app = typer.Typer(
     name="xmsec",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,8 +43,13 @@ app = typer.Typer(
 
 
 @app.callback()
-def every(debug: Debug = False) -> None:
+def every(debug: Debug = False, log: Log = None, version: Version = False) -> None:
     """Watch and protect data: from raw logs to graded, explained findings and rehearsed responses."""
+    if version:
+        from importlib.metadata import version as installed
+
+        sys.stdout.write(f"xmsec {installed('xmsec')}\n")
+        raise typer.Exit
 
 
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
@@ -71,10 +78,25 @@ ClickError: type[Exception] = UsageError.__bases__[0]
 
 
 def main() -> None:
-    """Run a command; `--debug` anywhere shows the traceback of an error."""
+    """Run a command; `--debug` anywhere shows the traceback of an error, `--log json` writes remarks for collectors."""
     debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments = _logged([argument for argument in sys.argv[1:] if argument != "--debug"])
     sys.exit(_run(arguments, debug))
+
+
+def _logged(arguments: list[str]) -> list[str]:
+    """Take `--log FORM` out of the arguments, wherever it stands; what is no form is left for the command to refuse."""
+    forms = {str(one): one for one in Form}
+    wanted, rest = None, list(arguments)
+    for place, argument in enumerate(arguments):
+        value = argument.removeprefix("--log=") if argument.startswith("--log=") else ""
+        following = arguments[place + 1] if argument == "--log" and place + 1 < len(arguments) else ""
+        if (value or following) in forms:
+            wanted = forms[value or following]
+            del rest[place : place + (2 if following else 1)]
+            break
+    ask(wanted)
+    return rest
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -139,5 +161,6 @@ def _misused(error: Any) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"xmsec: {''.join(character if character.isprintable() else '?' for character in text)}\n")
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    sys.stderr.write(line(f"xmsec: {text}", "error", exit=code))
     return code

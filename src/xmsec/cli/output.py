@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.cli.logs import line
 from xmsec.cli.options import Format
 
 
@@ -24,7 +25,7 @@ def write(text: str) -> None:
 
 def remark(text: str) -> None:
     """Write a line beside the result."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(line(text))
 
 
 def encode(row: Any) -> str:

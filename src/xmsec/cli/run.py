@@ -37,6 +37,7 @@ def run(
     Playbooks that incidents ask for begin, and wait for approval. Ends at Ctrl-C or SIGTERM, its state saved.
     """
     from xmsec.cli.home import monotonic, now, opened
+    from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.embedded import Embedded, Witness
@@ -46,6 +47,7 @@ def run(
     from xmsec.sources.tail import Tail
     from xmsec.store.recording import ENTRY, Recording
 
+    begin()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with opened(home, write=True) as here:
         streams = [stream for stream in here.deployment.streams.values() if stream.paths]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = None
     spool_mb: Annotated[int, Field(ge=1)] = 256
     spool_hours: Annotated[int, Field(ge=1)] = 72
+    log: Literal["text", "json"] = "text"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: a worker serves none
 
     @field_validator("content_dirs", mode="before")
     @classmethod

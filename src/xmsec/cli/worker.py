@@ -35,6 +35,7 @@ def worker(
     """
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
+    from xmsec.cli.logs import begin
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.faust.app import ROLES, Place
@@ -46,6 +47,7 @@ def worker(
         raise ConfigError(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
         )
+    begin()
     key = key_of(given, create=False)
     given.home.mkdir(parents=True, exist_ok=True)
     deployment = deployment_of(given, key)

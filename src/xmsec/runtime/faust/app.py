@@ -56,7 +56,8 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     logging.getLogger("aiokafka").setLevel(
         logging.CRITICAL
     )  # says a hundred times a second that a broker is away; `post` says it
-    work = faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False)
+    own = bool(logging.root.handlers)  # who started us has said how it is logged
+    work = faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False, override_logging=not own)
     work.spinner = None  # stdout is for results
     work.execute_from_commandline()
 

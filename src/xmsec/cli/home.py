@@ -20,6 +20,7 @@ from xmsec.runtime.files import Rig
 from xmsec.store.lock import PLAYBOOKS, HomeLock
 from xmsec.store.runs import Runs
 from xmsec.store.sqlite import SqliteStore
+from xmsec.store.unfinished import refuse
 
 
 def now() -> datetime:
@@ -111,6 +112,7 @@ def opened(home: Path | None, *, write: bool) -> Iterator[Opened]:
     if not given.home.is_dir():
         raise ConfigError("no such home", where=str(given.home), remedy="run xmsec demo or xmsec scan first, or name --home")
     try:
+        refuse(given.home)
         key = key_of(given, create=write)
         here = Opened(given, deployment_of(given, key), key)
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from xmsec.cli import (
+    backup,
     bench,
     classify,
     dead,
@@ -68,6 +69,8 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(playbook.app, name="playbook")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command("backup", epilog=backup.BACKUP_EXAMPLE)(backup.backup)
+app.command("restore", epilog=backup.RESTORE_EXAMPLE)(backup.restore)
 app.add_typer(bench.app, name="bench")
 app.add_typer(key.app, name="keys")
 

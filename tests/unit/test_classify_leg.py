@@ -11,7 +11,7 @@ from tests.identifiers import CACHE, KEY, TIME, parsed, shipped
 
 from xmsec.classify import road
 from xmsec.classify.road import RENAMED, classifier, text_of
-from xmsec.classify.token import UNTOKENISED, check_value, token
+from xmsec.classify.token import UNTOKENISED, check_value, identity, token
 from xmsec.content.streams import Sample, Stream, Title
 from xmsec.model.ids import event_id
 
@@ -36,7 +36,7 @@ def tokened(fields: dict[str, Any], **more: Any) -> Any:
 def test_an_event_takes_over_what_was_parsed() -> None:
     document = parsed(7, fields={"a": "b"}, datasets=("d",), stage="use", flags=("cut",), given_id="g-1")
     ((event, spans),) = LEG([document])
-    assert event.id == event_id(document.position, "g-1")
+    assert event.id == event_id(document.position, identity(KEY, "g-1"))
     assert (event.time, event.received, event.system, event.stream) == (TIME, TIME, "city", "city.web")
     assert (event.fields, event.datasets, event.stage, event.flags) == ({"a": "b"}, ("d",), "use", ("cut",))
     assert spans == ()
@@ -156,7 +156,7 @@ def test_a_field_name_that_holds_a_value_holds_its_token() -> None:
 def test_a_datasets_name_and_a_producers_id_hold_no_value() -> None:
     event, _ = tokened({}, datasets=("postgres://10.1.2.3:5432.people", f"file:/{PHONE}.csv"), given_id=PHONE)
     assert event.datasets == ("postgres://10.1.2.3:5432.people", f"file:/{PHONE_TOKEN}.csv")
-    assert event.given_id == PHONE_TOKEN
+    assert event.given_id == identity(KEY, PHONE)
 
 
 def test_what_it_forgets_changes_no_result() -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from xmsec.classify.kept import KEPT
 from xmsec.classify.recognise import Place, Recognisers
-from xmsec.classify.token import UNTOKENISED, tokener
+from xmsec.classify.token import UNTOKENISED, identity, tokener
 from xmsec.classify.typed import kind_of, may_be_large
 from xmsec.classify.work import CUT_FROM_IT, FIELD_CHARACTERS, WHOLE, WHOLE_URL, Field, Hits, Parts, Plan, Work, text_of
 from xmsec.content.classifiers import Classifiers, Recogniser
@@ -70,7 +70,7 @@ class _Leg:
         self._remembered = 0
         readable = Place("", readable=True)  # a dataset's name begins with a server's address
         self._dataset = Field("", readable, None, set())
-        self._given = Field("\0", readable, None, set())
+        self._key = key
 
     def __repr__(self) -> str:
         return f"classify({self._recognisers})"
@@ -79,7 +79,7 @@ class _Leg:
         plans = [self._plan(parsed) for parsed in batch]
         work = Work()
         for index, (parsed, plan) in enumerate(zip(batch, plans, strict=True)):
-            work.gather(index, parsed, plan, self._dataset, self._given)
+            work.gather(index, parsed, plan, self._dataset)
         self._scan(work)
         found = work.found
         return [
@@ -93,7 +93,7 @@ class _Leg:
                 work.note(event, field, part, text, None)
             elif at in found:
                 work.note(event, field, part, text, found[at])
-            elif len(text) <= REMEMBERED_CHARACTERS and field is not self._given:  # each of those comes once
+            elif len(text) <= REMEMBERED_CHARACTERS:
                 field.clean.add(text)
                 work.remembered += 1
         self._remembered += work.remembered
@@ -102,7 +102,7 @@ class _Leg:
 
     def _forget(self) -> None:
         self._remembered = 0
-        for field in (*self._fields.values(), self._dataset, self._given):
+        for field in (*self._fields.values(), self._dataset):
             field.clean.clear()
 
     def _plan(self, parsed: Parsed) -> Plan:
@@ -167,12 +167,12 @@ class _Leg:
 
     def _event(self, parsed: Parsed, plan: Plan, found: dict[str, Parts] | None) -> Tokened:
         position = parsed.position
-        fields, datasets, given, flags = parsed.fields, parsed.datasets, parsed.given_id, parsed.flags
+        fields, datasets, flags = parsed.fields, parsed.datasets, parsed.flags
+        given = None if parsed.given_id is None else identity(self._key, parsed.given_id)
         spans: tuple[Span, ...] = ()
         if found is not None or plan.renamed:
             found = found or {}
             datasets = self._datasets(parsed, found.get(self._dataset.name))
-            given = self._given_id(parsed, found.get(self._given.name))
             fields, spans, flags = self._tokened(parsed, plan, found)
         event = Event(
             event_id(position, given),
@@ -194,9 +194,6 @@ class _Leg:
         for part, (text, hits) in (parts or {}).items():
             names[part] = self._spliced("", text, hits, parsed.time)[0]
         return tuple(names)
-
-    def _given_id(self, parsed: Parsed, parts: Parts | None) -> str | None:
-        return parsed.given_id if parts is None else self._spliced("", *parts[WHOLE], parsed.time)[0]
 
     def _tokened(self, parsed: Parsed, plan: Plan, found: dict[str, Parts]) -> tuple[Fields, tuple[Span, ...], tuple[str, ...]]:
         """Return the fields with tokens in the place of values, their spans, and the flags with what was replaced whole."""

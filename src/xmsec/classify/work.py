@@ -67,7 +67,7 @@ class Work:
         self.found: dict[int, dict[str, Parts]] = {}
         self.remembered = 0
 
-    def gather(self, event: int, parsed: Parsed, plan: Plan, dataset: Field, given: Field) -> None:
+    def gather(self, event: int, parsed: Parsed, plan: Plan, dataset: Field) -> None:
         """Take the texts of a document."""
         fields, add = parsed.fields, self.add
         url = fields[WHOLE_URL] if plan.url else None
@@ -85,8 +85,6 @@ class Work:
         for item, name in enumerate(parsed.datasets):
             if name not in dataset.clean:
                 add(event, dataset, item, name)
-        if parsed.given_id is not None:
-            add(event, given, WHOLE, parsed.given_id)
 
     def add(self, event: int, field: Field, item: int, text: str) -> None:
         """Take a text, unless it is known to be clean, has its field's type, or is too long to be scanned."""

@@ -24,6 +24,8 @@ from xmsec.model.types import Finding, Incident, Intent, Position, Raw, Rejected
 from xmsec.pipeline.batch import process_batch
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.topics import Cluster, describe, ensure
+from xmsec.store.archive import Archive
+from xmsec.store.merged import read_archive
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
@@ -190,6 +192,26 @@ def test_a_broker_that_is_killed_is_waited_for(prefix: str, tmp_path: Path) -> N
                 assert told(cases.values) == expected
     finally:
         server.kill()
+
+
+def test_what_is_not_sealed_yet_is_sealed_when_a_worker_ends(kafka_bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    cluster = Cluster(kafka_bootstrap, STREAMS, prefix)
+    ensure(cluster, PARTITIONS)
+    with Wire(cluster) as wire, running(kafka_bootstrap, prefix, tmp_path / "worker", ["classify", "record"]) as process:
+        wire.send(traffic(800, seed=8))
+        log = tmp_path / "worker" / "log"
+        with Reader(cluster, "tokened") as tokened:
+            tokened.until(lambda values: sum(ticks(value) for value in values) >= 2 * PARTITIONS)  # all was carried, and more
+        process.terminate()
+        assert process.wait(60) == 0, log.read_text()
+    archive = Archive(str(tmp_path / "worker" / "recordings"))
+    rows = [row for batch in read_archive(archive, "toys") for row in batch if not isinstance(row, Tick)]
+    assert {row[0].position for row in rows} == {raw.position for raw in wire.raws}
+    assert len(rows) == len(wire.raws)
+
+
+def ticks(value: bytes) -> int:
+    return sum(isinstance(item, Tick) for item in frames.unpack(value, frames.Tokened).items)
 
 
 def indexed(folder: Path) -> Told:

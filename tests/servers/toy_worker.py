@@ -14,7 +14,7 @@ from tests import toys
 
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent
-from xmsec.runtime.faust.app import Place, worker
+from xmsec.runtime.faust.app import Place, Shelf, worker
 from xmsec.runtime.faust.topics import Cluster
 
 STREAMS = ("toys.a", "toys.b")
@@ -30,7 +30,8 @@ def main(bootstrap: str, prefix: str, folder: Path, roles: Sequence[str]) -> Non
             out.write(msgspec.json.encode([findings, incidents, intents]) + b"\n")
             return {}
 
-        place = Place(Cluster(bootstrap, STREAMS, prefix), folder / "faust", idle_s=3, session_s=2)
+        shelf = Shelf(str(folder / "recordings"), "toys", 3_600)
+        place = Place(Cluster(bootstrap, STREAMS, prefix), folder / "faust", 3, 2, shelf)
         worker(toys.road(), place, roles, sink)
 
 

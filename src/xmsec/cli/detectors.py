@@ -147,16 +147,16 @@ def train(
     from xmsec.cli.home import opened
     from xmsec.cli.output import remark, rows
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.recorded import recorded, train_on
-    from xmsec.store.recording import ENTRY
+    from xmsec.runtime.recorded import train_on
 
     refused = 0
     told: list[dict[str, str]] = []
     with opened(home, write=False) as here:
         for recipe in _wanted(here.deployment.recipes, model):
-            batches = recorded(here.recordings, here.store.meta().get(ENTRY))
             try:
-                path = train_on(recipe, here.deployment.road, batches, here.settings.home / "models", here.settings.zone)
+                path = train_on(
+                    recipe, here.deployment.road, here.recorded(), here.settings.home / "models", here.settings.zone
+                )
             except ConfigError as error:
                 remark(f"xmsec: {error}")
                 refused = 1

@@ -15,8 +15,10 @@ from xmsec.cli.output import remark
 from xmsec.cli.settings import Settings, settings
 from xmsec.model.errors import ConfigError
 from xmsec.model.types import Incident
+from xmsec.pipeline.road import Taken
 from xmsec.runtime.assemble import Deployment, assemble
 from xmsec.runtime.files import Rig
+from xmsec.store.archive import Archive
 from xmsec.store.lock import PLAYBOOKS, HomeLock
 from xmsec.store.runs import Runs
 from xmsec.store.sqlite import SqliteStore
@@ -54,6 +56,12 @@ class Opened:
     def budgets(self) -> Mapping[str, float]:
         """How many entities a day each model may tell although nothing is wrong."""
         return {name: recipe.budget_per_day for name, recipe in self.deployment.recipes.items()}
+
+    def recorded(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[Taken]:
+        """Yield what this home recorded, merged with what workers did: events whose time is in [start, end), and every tick."""
+        from xmsec.runtime.recorded import everything
+
+        return everything(self.rig, Archive(self.settings.shelf), start, end)
 
     def incident(self, given: str) -> Incident:
         """Return an incident by its id or the beginning of it. Raises ConfigError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -35,3 +36,14 @@ Version = Annotated[bool, typer.Option("--version", help="Print the version and 
 def example(text: str) -> str:
     """Make the epilogue of a command's help: how it is typed."""
     return "Example: " + text
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """Read a moment that was given as RFC 3339. Raises ConfigError."""
+    from xmsec.model.clock import from_rfc3339
+    from xmsec.model.errors import ConfigError, InputError
+
+    try:
+        return None if text is None else from_rfc3339(text)
+    except InputError as error:
+        raise ConfigError("not a moment", where=option, remedy=error.remedy) from error

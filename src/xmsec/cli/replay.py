@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -21,31 +20,19 @@ def replay(
 ) -> None:
     """Carry what was recorded through detection again and print the findings; the home's own findings stay as they are."""
     from xmsec.cli.home import opened
+    from xmsec.cli.options import moment
     from xmsec.cli.output import chosen, rows
     from xmsec.cli.show import findings_table
     from xmsec.model.errors import PolicyError
-    from xmsec.runtime.recorded import recorded
     from xmsec.runtime.recorded import replay as carry
-    from xmsec.store.recording import ENTRY
     from xmsec.store.rows import finding_row
 
     if to_topic is not None:
         raise PolicyError("replay --to-topic is not covered yet", where="this version", remedy="replay in this process")
-    bounds = [_moment(name, text) for name, text in (("--from", start), ("--to", end))]
+    bounds = [moment(name, text) for name, text in (("--from", start), ("--to", end))]
     with opened(home, write=False) as here:
-        batches = recorded(here.recordings, here.store.meta().get(ENTRY), *bounds)
-        told = [finding_row(finding) for finding in carry(here.deployment.road, batches)]
+        told = [finding_row(finding) for finding in carry(here.deployment.road, here.recorded(*bounds))]
     if chosen(form) == "table":
         findings_table(told)
     else:
         rows(told, form, {})
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    from xmsec.model.clock import from_rfc3339
-    from xmsec.model.errors import ConfigError, InputError
-
-    try:
-        return None if text is None else from_rfc3339(text)
-    except InputError as error:
-        raise ConfigError("not a moment", where=option, remedy=error.remedy) from error

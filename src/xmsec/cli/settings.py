@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     es_user: str | None = None
     es_password: SecretStr | None = None
     es_password_file: Path | None = None
+    recordings: str | None = None
     host: str = "127.0.0.1"
     ingest_tokens: Path | None = None
     tls_cert: Path | None = None
@@ -94,6 +95,11 @@ class Settings(BaseSettings):
     def store_path(self) -> Path:
         """Where the embedded store is."""
         return self.home / "store.sqlite"
+
+    @property
+    def shelf(self) -> str:
+        """Where workers' recordings lie: a folder, or a URI that pyarrow's file systems know."""
+        return self.recordings or str(self.home / "recordings")
 
     @classmethod
     def settings_customise_sources(

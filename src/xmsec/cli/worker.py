@@ -27,18 +27,23 @@ def worker(
     idle: Annotated[
         float, typer.Option("--idle", help="Seconds after which a source that says nothing lets time pass.")
     ] = 10.0,
+    seal_after: Annotated[
+        float,
+        typer.Option("--seal-after", help="Seconds after which what was recorded becomes a file; 16 MiB do at once.", min=1),
+    ] = 900.0,
     home: Home = None,
 ) -> None:
-    """Run Faust agents on Kafka, any number beside each other; findings go to Elasticsearch.
+    """Run Faust agents on Kafka, any number beside each other; findings go to Elasticsearch, recordings to XMSEC_RECORDINGS.
 
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
+    from xmsec.classify.token import check_value
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.logs import begin
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.faust.app import ROLES, Place
+    from xmsec.runtime.faust.app import ROLES, Place, Shelf
     from xmsec.runtime.faust.app import worker as work
 
     given = settings(home)
@@ -51,7 +56,8 @@ def worker(
     key = key_of(given, create=False)
     given.home.mkdir(parents=True, exist_ok=True)
     deployment = deployment_of(given, key)
-    place = Place(_cluster(given, deployment, streams), given.home / "faust", idle_s=idle)
+    shelf = Shelf(given.shelf, check_value(key), seal_after)
+    place = Place(_cluster(given, deployment, streams), given.home / "faust", idle_s=idle, recordings=shelf)
     with elastic(given) as client:
         work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
 

@@ -17,9 +17,11 @@ from xmsec.model.types import Finding
 from xmsec.pipeline.batch import carry_on
 from xmsec.pipeline.enrich import enrich
 from xmsec.pipeline.road import Road, Taken
-from xmsec.store.recording import read
+from xmsec.store.archive import Archive
+from xmsec.store.recording import ENTRY, read
 
 if TYPE_CHECKING:
+    from xmsec.runtime.files import Rig
     from xmsec.store.columns import Row
 
 
@@ -28,6 +30,20 @@ def recorded(
 ) -> Iterator[Taken]:
     """Yield what was recorded as `tokenise` gave it."""
     for rows in read(folder, committed, start, end):
+        yield taken(rows)
+
+
+def everything(rig: Rig, archive: Archive, start: datetime | None = None, end: datetime | None = None) -> Iterator[Taken]:
+    """Yield what a home recorded and what workers did, merged; an archive of workers' files alone needs no home's."""
+    from xmsec.store.merged import read_archive
+
+    archive.check(rig.key_check)
+    committed = rig.store.meta().get(ENTRY)
+    if not archive.files():
+        yield from recorded(rig.recordings, committed, start, end)
+        return
+    embedded = read(rig.recordings, committed, start, end)
+    for rows in read_archive(archive, rig.key_check, (start, end), embedded):
         yield taken(rows)
 
 

@@ -196,10 +196,16 @@ def _claim(path: Path, key_check: str) -> None:
         return
     if not path.exists():
         path.write_text(key_check)
-    elif (present := path.read_text()) != key_check:
+    else:
+        check_claim(path.read_text(), key_check, str(path.parent))
+
+
+def check_claim(present: str, key_check: str, where: str) -> None:
+    """Raise ConfigError when recordings were made with another key."""
+    if present != key_check:
         raise ConfigError(
             f"made with another key (check value {present}, this key's is {key_check})",
-            where=str(path.parent),
+            where=where,
             remedy="use its key file, or another home",
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import faust
@@ -21,23 +22,35 @@ from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.post import Post
-from xmsec.runtime.faust.topics import Cluster, describe, participants
+from xmsec.runtime.faust.record import LEG, Record
+from xmsec.runtime.faust.topics import Cluster, describe, participants, topic_id
+from xmsec.store.archive import Archive
+from xmsec.store.recorder import Origin, Recorder
 
 ROLES = ("classify", "detect", "index", "record", "respond")
-NOT_YET = {"record": "the embedded runtime writes recordings", "respond": "playbooks are run by the embedded runtime"}
+NOT_YET = {"respond": "playbooks are run by the embedded runtime"}
 
 
 class Place(msgspec.Struct, frozen=True):
     """Where a worker runs.
 
     idle_s: how long a source may say nothing until event time passes without it; session_s: how long until the partitions of a
-    worker that was killed move to others.
+    worker that was killed move to others; recordings: where recordings go.
     """
 
     cluster: Cluster
     datadir: Path
     idle_s: float = 10.0
     session_s: float = 10.0
+    recordings: Shelf | None = None
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """Where recordings go (a folder or a URI), the check value of their key, and how long a part may wait to be sealed."""
+
+    place: str
+    key_check: str
+    seal_after_s: float = 900.0
 
 
 def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None = None) -> None:
@@ -74,11 +87,21 @@ def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source]
         follow(app, post, Enrich(app, post, road, cluster, count))
         follow(app, post, Detect(app, post, road, cluster, spread))
         follow(app, post, Group(app, post, road, cluster, count))
+    elif role == LEG:
+        Record(app, post, cluster, _recorder(place, spread[0])).register()
     elif sink is not None:
         Index(app, post, cluster, sink).register()
     else:
         raise ConfigError("index has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
     return app
+
+
+def _recorder(place: Place, sources: Sequence[Source]) -> Recorder:
+    shelf = place.recordings
+    if shelf is None:
+        raise ConfigError("record has nowhere to write", where="worker", remedy="set XMSEC_RECORDINGS")
+    origin = Origin(topic_id(place.cluster, "tokened"), shelf.key_check, sources)
+    return Recorder(Archive(shelf.place), origin, seal_after=timedelta(seconds=shelf.seal_after_s))
 
 
 def _app(place: Place, role: str) -> faust.App:

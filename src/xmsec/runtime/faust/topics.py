@@ -80,6 +80,13 @@ def describe(cluster: Cluster) -> Mapping[str, int]:
     return {topic["name"]: len(topic["partitions"]) for topic in found}
 
 
+def topic_id(cluster: Cluster, name: str) -> str:
+    """Return what tells a topic from one of the same name that was made after it was deleted."""
+    with _admin(cluster) as admin:
+        (found,) = admin.describe_topics([cluster.topic(name)])
+    return str(found["topic_id"])
+
+
 def participants(cluster: Cluster, found: Mapping[str, int]) -> Sequence[Source]:
     """Return every partition of the raw topics: each takes part in event time from the start.
 

@@ -1,0 +1,156 @@
+"""What workers record, one of them killed: replay and training in a fresh home give what the live run and one process gave."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from tests.command import KEY, XMSEC, new_home, rows, xmsec
+from tests.command import environment as surroundings
+from tests.servers import real
+
+from xmsec.model.types import Finding
+from xmsec.runtime.faust import frames
+from xmsec.store.archive import Archive
+from xmsec.store.rows import finding_row
+
+pytestmark = [pytest.mark.servers, pytest.mark.faults]
+
+EVENTS = 8_000
+PARTITIONS = 3
+STREAMS = {
+    "gateway.log": "onestop-service.gateway",
+    "app-audit.jsonl": "onestop-service.app",
+    "auth.jsonl": "onestop-service.auth",
+    "postgresql.csv": "onestop-service.db",
+}
+NAMES = ",".join(STREAMS.values())
+ROLES = ("classify", "detect", "record")
+Same = tuple[str, str, str, str, str, str, int]
+
+
+def same(finding: Any) -> Same:
+    """What two runs must agree on."""
+    entity, window = finding["entity"], finding["window"]
+    named = (finding["detector"], entity["type"], entity["id"], window["start"], window["end"], finding["severity"])
+    return (*named, finding["count"])
+
+
+def finals(found: Sequence[Any]) -> list[Same]:
+    return sorted(same(finding) for finding in found if finding["state"] == "final")
+
+
+def home_of(folder: Path, traffic: Path, warm: Path) -> Path:
+    home = new_home(folder, warm)
+    imported = xmsec("ledger", "import", traffic / "ledger.yaml", "--home", home)
+    assert imported.returncode == 0, imported.stderr
+    return home
+
+
+def send(bootstrap: str, traffic: Path, half: int) -> None:
+    """Send one half of every file's lines to its stream's topic, spread over the partitions."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=256 << 10)
+    for name, stream in STREAMS.items():
+        lines = (traffic / name).read_bytes().splitlines()
+        for place in range(0, len(lines), 3):
+            if (place < len(lines) // 2) == (half == 0):
+                message = b"\n".join(lines[place : place + 3])
+                producer.send(f"xmsec.raw.{stream}", message, partition=place // 3 % PARTITIONS)
+    producer.close()
+
+
+class Told:
+    """The last word on each finding, off the topic that detect writes."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._consumer = KafkaConsumer("xmsec.findings", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        self._last: dict[str, Finding] = {}
+        self.close = self._consumer.close
+
+    def finals(self) -> list[Same]:
+        for messages in self._consumer.poll(timeout_ms=500).values():
+            for message in messages:
+                self._last.update((one.id, one) for one in frames.unpack(message.value, frames.Findings).findings)
+        return finals([finding_row(finding) for finding in self._last.values()])
+
+
+def recorded(bootstrap: str) -> bool:
+    """Whether every frame was acknowledged by the workers that record."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        ends = consumer.end_offsets([TopicPartition("xmsec.tokened", number) for number in range(PARTITIONS)])
+        committed = admin.list_group_offsets("xmsec-record")["xmsec-record"]
+        return all(not end or (part in committed and committed[part].offset >= end) for part, end in ends.items())
+    finally:
+        consumer.close()
+        admin.close()
+
+
+def worker(home: Path, given: dict[str, str], *more: str) -> subprocess.Popen[bytes]:
+    command = [*XMSEC, "worker", *ROLES, "--streams", NAMES, "--idle", "10", "--seal-after", "2", "--home", str(home), *more]
+    with (home / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(given))
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path) -> Iterator[str]:
+    server = real.kafka(tmp_path / "kafka")
+    yield server.start()
+    server.kill()
+
+
+def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, bootstrap: str) -> None:
+    traffic = tmp_path / "traffic"
+    made = xmsec("simulate", "--out", traffic, "--scenario", "onestop-service", "--events", EVENTS, "--seed", 4711)
+    assert made.returncode == 0, made.stderr
+    once = home_of(tmp_path / "once", traffic, tmp_path)
+    named = [part for stream in STREAMS.values() for part in ("--stream", stream)]
+    scanned = xmsec("scan", *(traffic / name for name in STREAMS), *named, "--home", once, "--format", "jsonl")
+    expected = finals(rows(scanned.stdout))
+    assert len({one[0] for one in expected}) >= 4, "the traffic must make several detectors speak"
+
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    shelf = tmp_path / "recordings"
+    given = {"XMSEC_KAFKA_BOOTSTRAP": bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
+    ensured = xmsec("topics", "ensure", "--partitions", PARTITIONS, "--streams", NAMES, env=given)
+    assert ensured.returncode == 0, ensured.stderr
+    send(bootstrap, traffic, 0)
+    homes = [home_of(tmp_path / name, traffic, once) for name in ("one", "two")]
+    with ExitStack() as stack:
+        running = [worker(home, given) for home in homes]
+        stack.callback(lambda: [(process.kill(), process.wait()) for process in running])
+        archive = Archive(str(shelf))
+        real.until(lambda: len(archive.files()) >= 2)
+        running[0].kill()
+        running.append(worker(homes[0], given))
+        send(bootstrap, traffic, 1)
+        told = Told(bootstrap)
+        stack.callback(told.close)
+        real.until(lambda: told.finals() == expected)
+        assert told.finals() == expected
+        real.until(lambda: recorded(bootstrap))
+        assert recorded(bootstrap)
+
+    fresh = home_of(tmp_path / "fresh", traffic, once)
+    replayed = xmsec("replay", "--home", fresh, "--format", "jsonl", env=given)
+    assert replayed.returncode == 0, replayed.stderr
+    assert finals(rows(replayed.stdout)) == expected
+    trained = [
+        sorted(
+            (one["model"], one["version"]) for one in rows(xmsec("detectors", "train", "all", "--home", home, env=env).stdout)
+        )
+        for home, env in ((once, {}), (fresh, given))
+    ]
+    assert trained[0] == trained[1] != []
+    key.write_text("6c" * 32)
+    refused = xmsec("replay", "--home", fresh, env=given)
+    assert refused.returncode == 2
+    assert b"made with another key" in refused.stderr

@@ -23,6 +23,7 @@ from xmsec.cli import (
     ledger,
     parse,
     playbook,
+    recordings,
     replay,
     run,
     scan,
@@ -62,6 +63,7 @@ app.command("worker", epilog=worker.WORKER_EXAMPLE)(worker.worker)
 app.add_typer(worker.topics, name="topics")
 app.add_typer(elastic.index, name="index")
 app.add_typer(dead.app, name="dead")
+app.add_typer(recordings.app, name="recordings")
 app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(detectors.app, name="detectors")

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
 from tests.command import KEY, XMSEC, new_home, rows, xmsec
 from tests.command import environment as surroundings
 from tests.servers import real
 
-from xmsec.model.types import Finding
+from xmsec.model.types import Finding, Position, Tick
 from xmsec.runtime.faust import frames
 from xmsec.store.archive import Archive
 from xmsec.store.rows import finding_row
@@ -92,6 +93,14 @@ def recorded(bootstrap: str) -> bool:
         admin.close()
 
 
+def events_in(bootstrap: str, topic: str) -> list[Position]:
+    """Positions of the events in a topic of frames."""
+    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=5_000)
+    items = [item for message in consumer for item in frames.unpack(message.value, frames.Tokened).items]
+    consumer.close()
+    return [item[0].position for item in items if not isinstance(item, Tick)]
+
+
 def worker(home: Path, given: dict[str, str], *more: str) -> subprocess.Popen[bytes]:
     command = [*XMSEC, "worker", *ROLES, "--streams", NAMES, "--idle", "10", "--seal-after", "2", "--home", str(home), *more]
     with (home / "worker.log").open("ab") as log:
@@ -143,6 +152,15 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     replayed = xmsec("replay", "--home", fresh, "--format", "jsonl", env=given)
     assert replayed.returncode == 0, replayed.stderr
     assert finals(rows(replayed.stdout)) == expected
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic("copy", 2, 1)], wait_for_metadata=True)
+    admin.close()
+    copied = xmsec("replay", "--to-topic", "copy", "--home", fresh, env=given)
+    assert copied.returncode == 0, copied.stderr
+    written = events_in(bootstrap, "copy")
+    assert len(written) == len(set(written)) == sum(len((traffic / name).read_bytes().splitlines()) for name in STREAMS)
+    own = xmsec("replay", "--to-topic", "xmsec.tokened", "--home", fresh, env=given)
+    assert (own.returncode, b"in use" in own.stderr) == (1, True)
     trained = [
         sorted(
             (one["model"], one["version"]) for one in rows(xmsec("detectors", "train", "all", "--home", home, env=env).stdout)

@@ -34,7 +34,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("scan x --stream no.such", 2, 'xmsec: no stream "no.such"; --stream; one of generic.apisix, '),
         ("classify x --input csv", 1, "xmsec: classify --input csv is not covered yet; this version; "),
         ("replay --from yesterday", 2, "xmsec: "),
-        ("replay --to-topic x", 1, "xmsec: replay --to-topic is not covered yet; this version; "),
         ("dead retry", 1, "xmsec: dead retry is not covered yet; this version; "),
         ("incidents show abc", 2, 'xmsec: no incidents begin with "abc"; this home; see xmsec incidents list'),
         ("playbook run nope --incident abc", 2, 'xmsec: no playbook "nope"; playbooks/; see xmsec playbook list'),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xmsec.cli.options import Home, Output, example
+
+if TYPE_CHECKING:
+    from xmsec.cli.home import Opened
+    from xmsec.pipeline.road import Taken
 
 EXAMPLE = example("xmsec replay --from 2026-10-20T00:00:00+08:00 --to 2026-10-21T00:00:00+08:00")
 
@@ -18,21 +23,33 @@ def replay(
     home: Home = None,
     form: Output = None,
 ) -> None:
-    """Carry what was recorded through detection again and print the findings; the home's own findings stay as they are."""
+    """Carry what was recorded through detection again and print the findings; the home's own findings stay as they are.
+
+    With --to-topic, write it to a topic instead, as the frames that classify writes: a deployment of its own detects there.
+    """
     from xmsec.cli.home import opened
     from xmsec.cli.options import moment
     from xmsec.cli.output import chosen, rows
     from xmsec.cli.show import findings_table
-    from xmsec.model.errors import PolicyError
     from xmsec.runtime.recorded import replay as carry
     from xmsec.store.rows import finding_row
 
-    if to_topic is not None:
-        raise PolicyError("replay --to-topic is not covered yet", where="this version", remedy="replay in this process")
     bounds = [moment(name, text) for name, text in (("--from", start), ("--to", end))]
     with opened(home, write=False) as here:
+        if to_topic is not None:
+            _publish(here, to_topic, here.recorded(*bounds))
+            return
         told = [finding_row(finding) for finding in carry(here.deployment.road, here.recorded(*bounds))]
     if chosen(form) == "table":
         findings_table(told)
     else:
         rows(told, form, {})
+
+
+def _publish(here: Opened, topic: str, batches: Iterator[Taken]) -> None:
+    from xmsec.cli.output import remark
+    from xmsec.runtime.faust.again import publish
+    from xmsec.runtime.faust.topics import Cluster
+
+    cluster = Cluster(here.settings.kafka_bootstrap, tuple(sorted(here.deployment.streams)))
+    remark(f"{publish(cluster, topic, batches, here.deployment.road)} events written to {topic}")

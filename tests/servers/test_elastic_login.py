@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from elasticsearch import Elasticsearch
-from tests.command import KEY, xmsec
+from tests.command import KEY
 from tests.servers.gateway import API_KEY, PASSWORD, Certificates, certificates, gateway
+from tests.typed import Typed, typed
 
+from xmsec.classify.token import check_value
+from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_schema import SCHEMA
 
 pytestmark = pytest.mark.servers
 
+Command = Callable[..., Typed]
 WRONG = "d3JvbmctaWQ6d3Jvbmcta2V5"
 
 
@@ -60,9 +65,24 @@ def site(es_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
             "XMSEC_ES_API_KEY_FILE": file(folder / "api-key", API_KEY),
         }
         site = Site(folder, es_url, door.url, made, settings)
-        ensured = xmsec("index", "ensure", env=settings)
-        assert ensured.returncode == 0, ensured.stderr
+        with Elasticsearch(es_url) as client:
+            ensure(client, check_value(bytes.fromhex(KEY)), "login")
         yield site
+
+
+@pytest.fixture
+def command(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command with the site's settings and what is changed of them; an empty setting is none."""
+
+    def run(changed: Mapping[str, str], *words: str) -> Typed:
+        for name in [name for name in os.environ if name.startswith("XMSEC_")]:
+            monkeypatch.delenv(name)
+        for name, value in {**site.settings, **changed}.items():
+            if value:
+                monkeypatch.setenv(name, site.place(value))
+        return typed(capsys, *words)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -76,11 +96,11 @@ def site(es_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     ],
     ids=["key file", "key", "password file", "password", "two nodes, one away"],
 )
-def test_every_way_to_log_in_opens_the_index(site: Site, login: Mapping[str, str]) -> None:
-    kept = {name: value for name, value in site.settings.items() if name != "XMSEC_ES_API_KEY_FILE"}
-    told = xmsec("index", "status", env=kept | {name: site.place(value) for name, value in login.items()})
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.count(b"login-") == 4
+def test_every_way_to_log_in_opens_the_index(command: Command, login: Mapping[str, str]) -> None:
+    for words in (("index", "ensure"), ("index", "status")):
+        told = command({"XMSEC_ES_API_KEY_FILE": "", **login}, *words)
+        assert (told.code, told.err) == (0, [])
+    assert sum("login-" in line for line in told.out) == 4
 
 
 BY_USER = {"XMSEC_ES_API_KEY_FILE": "", "XMSEC_ES_USER": "xmsec"}
@@ -146,28 +166,26 @@ BY_USER = {"XMSEC_ES_API_KEY_FILE": "", "XMSEC_ES_USER": "xmsec"}
     ],
     ids=lambda value: value.partition(";")[0] if isinstance(value, str) else "",
 )
-def test_a_wrong_setting_gets_one_line_without_a_secret(site: Site, changed: Mapping[str, str], code: int, said: str) -> None:
-    settings = {**site.settings, **{name: site.place(value) for name, value in changed.items()}}
-    told = xmsec("index", "ensure", env={name: value for name, value in settings.items() if value})
-    lines = told.stderr.decode().splitlines()
-    assert (told.returncode, told.stdout, len(lines)) == (code, b"", 1), lines
-    assert lines[0].startswith(f"xmsec: {site.place(said)}")
-    assert not any(secret in lines[0] for secret in (API_KEY, PASSWORD, WRONG, KEY, "pass@"))
+def test_a_wrong_setting_gets_one_line_without_a_secret(
+    site: Site, command: Command, changed: Mapping[str, str], code: int, said: str
+) -> None:
+    told = command(changed, "index", "ensure")
+    assert (told.code, told.out, len(told.err)) == (code, [], 1), told
+    assert told.err[0].startswith(f"xmsec: {site.place(said)}")
+    assert not any(secret in told.err[0] for secret in (API_KEY, PASSWORD, WRONG, KEY, "pass@"))
 
 
-def test_a_traceback_shows_no_secret_either(site: Site) -> None:
-    by_user = {name: value for name, value in site.settings.items() if name != "XMSEC_ES_API_KEY_FILE"}
-    told = xmsec("--debug", "index", "status", env={**by_user, "XMSEC_ES_USER": "other", "XMSEC_ES_PASSWORD": PASSWORD})
-    assert b"Traceback" in told.stderr
-    assert PASSWORD.encode() not in told.stderr
+def test_a_traceback_shows_no_secret_either(command: Command) -> None:
+    told = command({**BY_USER, "XMSEC_ES_USER": "other", "XMSEC_ES_PASSWORD": PASSWORD}, "--debug", "index", "status")
+    assert told.err[0].startswith("Traceback")
+    assert not any(PASSWORD in line for line in told.err)
 
 
-def test_the_doctor_names_the_settings_and_hides_the_secrets(site: Site) -> None:
-    by_user = {name: value for name, value in site.settings.items() if name != "XMSEC_ES_API_KEY_FILE"}
-    told = xmsec("doctor", "--production", env={**by_user, "XMSEC_ES_USER": "xmsec", "XMSEC_ES_PASSWORD": PASSWORD})
-    assert b"XMSEC_ES_PASSWORD=***" in told.stdout
-    assert b"indices login-*" in told.stdout
-    assert PASSWORD.encode() not in told.stdout + told.stderr
+def test_the_doctor_names_the_settings_and_hides_the_secrets(site: Site, command: Command) -> None:
+    told = command({**BY_USER, "XMSEC_ES_PASSWORD": PASSWORD}, "doctor")
+    assert any("XMSEC_ES_PASSWORD=***" in line for line in told.out)
+    assert any(f"XMSEC_ES_CA={site.made.ca}" in line for line in told.out)
+    assert not any(PASSWORD in line for line in told.out + told.err)
 
 
 @pytest.mark.parametrize(
@@ -182,19 +200,20 @@ def test_the_doctor_names_the_settings_and_hides_the_secrets(site: Site) -> None
     ],
     ids=["missing", "older", "newer"],
 )
-def test_indices_that_do_not_fit_are_told_by_the_doctor(site: Site, doc: Mapping[str, int] | None, said: str) -> None:
-    prefix = "none" if doc is None else "login"
-    with Elasticsearch(site.node) as client:
-        if doc is not None:
+def test_a_worker_refuses_indices_that_do_not_fit(
+    site: Site, command: Command, doc: Mapping[str, int] | None, said: str
+) -> None:
+    if doc is None:
+        told = command({"XMSEC_ES_PREFIX": "none"}, "worker", "index")
+    else:
+        with Elasticsearch(site.node) as client:
             client.update(index="login-deployment", id="key", doc=doc, refresh=True)
-        told = xmsec("doctor", "--production", env={**site.settings, "XMSEC_ES_PREFIX": prefix})
-        if doc is not None:
+            told = command({}, "worker", "index")
             client.update(index="login-deployment", id="key", doc={"schema": SCHEMA}, refresh=True)
-    assert told.returncode == 1
-    assert said in told.stdout.decode()
+    assert (told.code, told.out, len(told.err)) == (2, [], 1), told
+    assert told.err[0].startswith(f"xmsec: {said}")
 
 
-def test_status_without_indices_says_what_to_run(site: Site) -> None:
-    told = xmsec("index", "status", env={**site.settings, "XMSEC_ES_PREFIX": "none"})
-    assert told.returncode == 2
-    assert told.stderr.decode() == f"xmsec: no index yet; {site.url}, none-*; run `xmsec index ensure`\n"
+def test_status_without_indices_says_what_to_run(site: Site, command: Command) -> None:
+    told = command({"XMSEC_ES_PREFIX": "none"}, "index", "status")
+    assert (told.code, told.err) == (2, [f"xmsec: no index yet; {site.url}, none-*; run `xmsec index ensure`"])

@@ -76,9 +76,9 @@ def test_no_value_leaves_the_classify_leg(home: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, (done.args, done.stderr)
         assert not leaks(done.stdout), done.args
         assert not leaks(done.stderr), done.args
-    counted = json.loads(summary.read_bytes())
-    assert counted["tokens"].keys() >= VALUES.keys()
-    assert counted["parsed"] > 1_500
+    summed = json.loads(summary.read_bytes())
+    assert summed["tokens"].keys() >= VALUES.keys()
+    assert summed["parsed"] > 1_500
     assert any(one["evidence"] for one in rows(scan.stdout))
     assert_clean(home)
     with closing(SqliteStore(home / "store.sqlite", {})) as store:

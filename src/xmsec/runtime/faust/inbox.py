@@ -55,8 +55,15 @@ class Inbox:
         self._turns.setdefault(tp, start)
         turn = self._turns.take(tp, message.offset)
         if turn == "seek":
-            await consumer.seek(tp, self._turns[tp])
+            await self._seek(tp, message.offset)
         return turn == "now"
+
+    async def _seek(self, tp: TP, handed_on: int) -> None:
+        """Read from the next offset again, once Faust has noted what it handed on: it drops what is below that."""
+        consumer = cast(Any, self._app.consumer)
+        while (consumer._read_offset[tp] or 0) < handed_on and not self._app.rebalancing:
+            await asyncio.sleep(0)
+        await consumer.seek(tp, self._turns[tp])
 
     async def put(self, item: Item) -> None:
         """Take in one, behind those that wait."""

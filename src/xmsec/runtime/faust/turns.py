@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 P = TypeVar("P")
 Turn = Literal["now", "again", "seek"]
-SURE = 3  # times that the same hole must be read
+SURE = 5  # times that the same hole must be read
 
 
 class Turns(dict[P, int]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsec.model.errors import InputError
+from xmsec.model.errors import InputError, ServiceError
 from xmsec.sources.body import bulk_records, json_records, text_records, unpacked
+from xmsec.sources.inlet import Handed, Inlet
 from xmsec.sources.messages import Message, Messages
 from xmsec.sources.seen import Seen, mark
 from xmsec.sources.spool import Entry, Spool, frame_of
@@ -132,6 +134,23 @@ def test_marks_outlive_their_frames_and_the_oldest_are_forgotten(tmp_path: Path)
     last = Seen(tmp_path, kept=10)
     assert all(one in last for one in marks[-10:])
     assert sum(one in last for one in marks) <= 20
+
+
+def test_a_full_disk_refuses_and_what_comes_later_is_whole(tmp_path: Path) -> None:
+    """The limit of a file's size stands in for the disk's: a write breaks off in its middle."""
+    spool, seen = Spool(tmp_path, 0), Seen(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Inlet(spool, seen, 1 << 20) as inlet:
+        first, late = (Handed(Entry("a.b", NOW, (text,)), mark(b"k" * 32, "a.b", "request", "1")) for text in (b"one", b"two"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        try:
+            with pytest.raises(ServiceError, match="no room"):
+                inlet.put(first).result(10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [inlet.put(one).result(10) for one in (late, late)] == [1, 0]
+    assert [entry.lines for _, _, entry in spool.read()] == [(b"two",)]
+    spool.close()
 
 
 READERS = {"text": text_records, "json": json_records, "bulk": lambda body: bulk_records(body)[0]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ import pytest
 
 from xmsec.bench.clock import Legs
 from xmsec.bench.detection import Row, Watch, detection, judged
+from xmsec.bench.network import network_costs
 from xmsec.bench.pipeline import Asked, pipeline
 from xmsec.bench.traffic import MIXES, lines, newcomers, real_log
 from xmsec.content.load import shipped
@@ -41,6 +43,12 @@ def test_memory_and_help_are_measured(figures: Any) -> None:
     assert isinstance(figures["bytes_per_key"], float)
     assert figures["memory"]["states"] > 300
     assert figures["help_ms"] > 0
+
+
+def test_records_over_http_are_measured_beside_the_road_over_a_file(tmp_path: Path) -> None:
+    costs = network_costs([shipped()], tmp_path / "cache", ZoneInfo("Asia/Shanghai"), Asked(1_500, 0, runs=1), lambda _: None)
+    assert sorted(costs) == ["intake_ndjson", "intake_ndjson_gzip", "intake_text", "road_over_a_file", "road_over_http"]
+    assert all(cost.us > 0 and cost.events_per_s > 0 for cost in costs.values())
 
 
 def test_a_mix_holds_the_real_log_and_as_many_values_as_it_says() -> None:

@@ -59,10 +59,10 @@ def pipeline(dirs: Sequence[Path], cache: Path, zone: tzinfo, asked: Asked, say:
     """Measure everything. cache: a home whose compiled databases are used, or made; say: is told what is being measured."""
     found: dict[str, Any] = {}
     for mix in MIXES:
-        with _deployment(dirs, cache, zone) as (deployment, folder):
+        with deployed(dirs, cache, zone) as (deployment, folder):
             say(f"{mix.name}: {asked.events} events, {asked.runs} runs")
             found[mix.name] = _speed(dirs, deployment, folder, mix, asked)
-    with _deployment(dirs, cache, zone) as (deployment, folder):
+    with deployed(dirs, cache, zone) as (deployment, folder):
         say(f"memory: {asked.memory_events} events")
         used = memory(deployment, folder, asked.memory_events, lambda seen: say(f"memory: {seen} events"))
     found["bytes_per_key"] = used.bytes_per_key
@@ -100,7 +100,7 @@ def _per_s(spent_s: float, events: int) -> int:
 
 
 @contextmanager
-def _deployment(dirs: Sequence[Path], cache: Path, zone: tzinfo) -> Iterator[tuple[Deployment, Path]]:
+def deployed(dirs: Sequence[Path], cache: Path, zone: tzinfo) -> Iterator[tuple[Deployment, Path]]:
     """Load the content anew, so that no mix finds what another has cached."""
     with TemporaryDirectory(prefix="xmsec-bench-") as name:
         folder = Path(name)

@@ -29,6 +29,22 @@ def pipeline(
     write(encode(pipeline(content_dirs(given), given.home / "cache", given.zone, Asked(events, memory), remark)))
 
 
+@app.command("network", epilog=example("xmsec bench network --events 100000"))
+def network(
+    events: Annotated[int, typer.Option("--events", help="Events of a run.", min=1)] = 60_000,
+    home: Home = None,
+) -> None:
+    """Measure what records over HTTP cost: taken in alone, and the whole road behind it beside the road over a file."""
+    from xmsec.bench.network import network_costs
+    from xmsec.bench.pipeline import Asked
+    from xmsec.cli.home import content_dirs
+    from xmsec.cli.output import encode, remark, write
+    from xmsec.cli.settings import settings
+
+    given = settings(home)
+    write(encode(network_costs(content_dirs(given), given.home / "cache", given.zone, Asked(events, 0), remark)))
+
+
 @app.command("detection", epilog=example("xmsec bench detection --seeds 11,12,13"))
 def detection(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,

@@ -27,7 +27,8 @@ from xmsec.sources.spool import Entry
 
 BODY_S = 60  # how long a body may take to come in
 RETRY_S = 1
-HELD_BYTES = 64 << 20  # of bodies that are coming in or looked at, packed and unpacked
+HELD_BYTES = 64 << 20  # of bodies that are coming in
+HANDS = 4  # bodies that are unpacked and taken apart at once
 JSON = frozenset(
     {"", "application/x-ndjson", "application/ndjson", "application/json", "application/jsonl", "application/x-jsonlines"}
 )
@@ -59,6 +60,7 @@ class Intake:
     def __init__(self, inlet: Inlet | None, tokens: Tokens, streams: Mapping[str, Any], key: bytes, now: Now) -> None:
         self._inlet, self._tokens, self._streams, self._key, self._now = inlet, tokens, streams, key, now
         self._held_bytes = 0
+        self._hands = asyncio.Semaphore(HANDS)
 
     @classmethod
     def closed(cls) -> Intake:
@@ -140,10 +142,9 @@ class Intake:
         if inlet is None or inlet.full or self._held_bytes >= HELD_BYTES:
             raise _busy()
         body = await self._body(request)
-        weight = BODY_BYTES if encoding in PACKED else len(body)
-        self._held_bytes += weight
         try:
-            found = await asyncio.to_thread(lambda: records(unpacked(body, encoding)))
+            async with self._hands:
+                found = await asyncio.to_thread(lambda: records(unpacked(body, encoding)))
             if not found.lines:
                 return 0, found
             return await asyncio.wrap_future(inlet.put(self._handed(request, stream, found))), found
@@ -152,8 +153,6 @@ class Intake:
         except ServiceError as error:
             inlet.count("waited", stream)
             raise _busy() from error
-        finally:
-            self._held_bytes -= weight
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
@@ -164,6 +163,8 @@ class Intake:
                     body += chunk
                     if len(body) > BODY_BYTES:
                         raise RequestError(413, f"the body is over {BODY_BYTES} bytes")
+                    if self._held_bytes > HELD_BYTES:
+                        raise _busy()
         except TimeoutError as error:
             raise RequestError(408, f"the body did not come within {BODY_S} s") from error
         except ClientDisconnect as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,8 @@ class Listener:
         self._tls = certificate.context() if certificate is not None else None
         self._doors: list[_Door] = []
         self._loop = asyncio.new_event_loop()
+        if addresses:
+            _allow_open()
         self._loop.set_exception_handler(lambda _, __: None)  # counted where it happens; its text may quote a message
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         try:
@@ -235,6 +238,12 @@ class _Door:
             await self._safe(self._entry(messages.end()))
             raise
         await self._safe(self._entry(messages.end()))
+
+
+def _allow_open() -> None:
+    """Raise this process's own limit of open files as far as it may: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _bind(address: Address) -> socket.socket:

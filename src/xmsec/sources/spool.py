@@ -11,6 +11,7 @@ import os
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -133,11 +134,21 @@ class Spool:
                 _write(self._open, written)
                 os.fdatasync(self._open)
             except OSError:
-                os.ftruncate(self._open, segment.length)
+                self._give_up(self._open, segment)
                 raise
             with self._lock:
                 segment.length += len(written)
                 self._end = segment.end
+
+    def _give_up(self, descriptor: int, segment: Segment) -> None:
+        """Cut off what was half written; even if that fails, nothing is ever written behind it."""
+        with suppress(OSError):
+            os.ftruncate(descriptor, segment.length)
+        os.close(descriptor)
+        self._open = None
+        if not segment.length:
+            with self._lock:
+                self._segments.pop()
 
     def _begin(self) -> int:
         path = self._folder / f"{self._end:016x}{_SUFFIX}"

@@ -224,6 +224,13 @@ def test_what_shippers_send_is_taken_as_it_is(serve: Start) -> None:
     life = serve()
     for name, (sent, headers) in SHIPPED.items():
         assert life.post(sent, **headers)[:2] == (202, {"accepted": 3, "rejected": 0, "duplicate": 0}), name
+    asked = [
+        urllib.request.Request(f"{life.url}/api/events/office.door{end}", headers={"Authorization": f"Bearer {TOKEN}"})
+        for end in ("", "/", "/_license?human=false")
+    ]
+    for one in asked:
+        with urllib.request.urlopen(one, timeout=DEADLINE_S) as answer:
+            assert {"version", "license"} & json.loads(answer.read()).keys()
     docs = body(3).split(b"\n")[:3]
     bulk = b"".join(b'{"create":{"_index":"filebeat-9.1.0"}}\n' + one + b"\n" for one in docs)
     status, told, headers = life.post(bulk, "office.door/_bulk")

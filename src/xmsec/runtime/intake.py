@@ -35,7 +35,7 @@ JSON = frozenset(
 ID_BYTES = 512
 LEFT_BYTES, LEFT_S = 64 << 20, 10  # of the rest of a body whose request is refused
 _ENDED = "xmsec.ended"
-CLIENT_VERSION = "8.19.0"  # of Elasticsearch, as which bulk lines are taken: what shippers of 8 and 9 talk to
+CLIENT_VERSION = "9.99.0"  # of Elasticsearch, as which bulk lines are taken: Beats refuse one older than themselves
 
 Now = Callable[[], datetime]
 
@@ -70,7 +70,7 @@ class Intake:
     def routes(self) -> list[Route]:
         """Return the routes by which records come in; the last ones are what a client of Elasticsearch asks for first."""
         path = "/api/events/{stream}"
-        there = [Route(f"{path}/{end}", self.there, methods=["GET"]) for end in ("", "_license")]
+        there = [Route(f"{path}{end}", self.there, methods=["GET"]) for end in ("", "/", "/_license")]
         noting = [Middleware(Noting)]
         return [
             Route(path, self.post, methods=["POST"], middleware=noting),

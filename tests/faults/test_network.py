@@ -368,7 +368,7 @@ def test_what_the_kernel_dropped_is_counted_and_is_a_dead_letter(serve: Start, h
     life.until(
         lambda one: one.total("parsed", "office.hosts") + one.total("dropped", "office.hosts", "xmsec_network_total") == sent
     )
-    life.until(lambda one: "source:datagrams-dropped" in one.get("/metrics"))
+    life.until(lambda one: "datagrams-dropped" in one.get("/metrics"))
 
 
 @pytest.fixture(scope="session")
@@ -439,5 +439,5 @@ def test_what_lay_there_too_long_is_removed_unread_and_told(serve: Start, home: 
     os.utime(left, (0, 0))
     life = serve()
     assert not spooled(home)
-    life.until(lambda one: "source:spool-expired" in one.get("/metrics"))
+    life.until(lambda one: "spool-expired" in one.get("/metrics"))
     assert life.total("parsed", "office.door") == 0

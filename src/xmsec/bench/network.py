@@ -30,6 +30,7 @@ from xmsec.runtime.embedded import Embedded, Witness
 from xmsec.runtime.network import Clocked, Doors, Limits, Network, network
 from xmsec.runtime.service import Service
 from xmsec.runtime.summary import Tally
+from xmsec.runtime.vitals import Vitals
 from xmsec.store.recording import Recording
 
 TOKEN = "of-a-bench"
@@ -150,10 +151,11 @@ def _until(net: Network, events: int) -> Iterator[Sequence[Raw | Tick]]:
 def _served(deployment: Deployment, folder: Path) -> Iterator[tuple[Network, str]]:
     tokens = folder / "tokens"
     tokens.write_text(f"bench {sha256(TOKEN.encode()).hexdigest()} *\n")
+    path = folder / "store.sqlite"
     limits = Limits(folder / "spool", 256 << 20, timedelta(hours=1))
     with (
         network(deployment.streams, {}, limits, Doors(None, tokens), Clocked(_now, KEY)) as net,
-        Service(folder / "store.sqlite", "127.0.0.1", 0, net.intake) as service,
+        Service(path, "127.0.0.1", 0, Vitals(path, UTC, {}), net.intake) as service,
     ):
         yield net, f"{service.url}/api/events/{STREAM}"
 

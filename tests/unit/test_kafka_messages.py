@@ -7,6 +7,7 @@ import json
 import pytest
 from tests import toys
 
+from xmsec.content.streams import Framing
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError
 from xmsec.model.types import Key, Position
@@ -14,6 +15,7 @@ from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.topics import HOPS, TABLES, Cluster, participants
 from xmsec.sources.lines import LINE_BYTES
+from xmsec.sources.records import records_of
 
 AT = Position("toys.a", "3", 7)
 CLUSTER = Cluster("nowhere:1", ("toys.a",))
@@ -29,25 +31,30 @@ CLUSTER = Cluster("nowhere:1", ("toys.a",))
     ],
 )
 def test_a_message_holds_one_record_or_several(value: bytes, lines: list[bytes]) -> None:
-    raws = list(hops.lines(AT, EPOCH, value, None))
+    raws = list(hops.records(AT, EPOCH, records_of(None, value), None))
     assert [raw.line for raw in raws] == lines
     assert [raw.position for raw in raws] == [Position("toys.a", "3", 7, part) for part in range(len(lines))]
 
 
+def test_a_record_of_several_lines_is_whole() -> None:
+    found = records_of(Framing(quotes=True), b'1,"a\nb"\n2')
+    assert [raw.line for raw in hops.records(AT, EPOCH, found, None)] == [b'1,"a\nb"', b"2"]
+
+
 def test_the_id_of_a_message_names_each_of_its_records() -> None:
-    assert [raw.given_id for raw in hops.lines(AT, EPOCH, b"one", "x")] == ["x"]
-    assert [raw.given_id for raw in hops.lines(AT, EPOCH, b"one\ntwo", "x")] == ["x#0", "x#1"]
+    assert [raw.given_id for raw in hops.records(AT, EPOCH, records_of(None, b"one"), "x")] == ["x"]
+    assert [raw.given_id for raw in hops.records(AT, EPOCH, records_of(None, b"one\ntwo"), "x")] == ["x#0", "x#1"]
 
 
 def test_a_line_that_is_too_long_is_cut() -> None:
-    (raw,) = hops.lines(AT, EPOCH, b"a" * (LINE_BYTES + 1), None)
+    (raw,) = hops.records(AT, EPOCH, records_of(None, b"a" * (LINE_BYTES + 1)), None)
     assert raw.cut
     assert len(raw.line) == LINE_BYTES
 
 
 def test_a_big_frame_is_cut_into_several_in_its_order() -> None:
     line = json.dumps({"t": 0, "user": "u" * 100_000, "action": "read"}).encode()
-    taken = tokenise(hops.lines(AT, EPOCH, b"\n".join([line] * 50), None), toys.road())
+    taken = tokenise(hops.records(AT, EPOCH, records_of(None, b"\n".join([line] * 50)), None), toys.road())
     (frame,) = hops.by_source(taken, toys.road())
     parts = [frames.unpack(value, frames.Tokened) for value in frames.packs(frame)]
     assert len(parts) > 1

@@ -122,4 +122,5 @@ def _cluster_of(bootstrap: str, known: Any, streams: str | None) -> Cluster:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f'no stream "{unknown[0]}"', where="--streams", remedy=f"one of {', '.join(sorted(known))}")
-    return Cluster(bootstrap, names)
+    framing = {name: known[name].lines for name in names if known[name].lines is not None}
+    return Cluster(bootstrap, names, framing=framing)

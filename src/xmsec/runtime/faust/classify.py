@@ -21,6 +21,7 @@ from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import Message, Post, log
 from xmsec.runtime.faust.topics import Cluster
+from xmsec.sources.records import records_of
 
 ID_HEADER = "xmsec-id"
 BATCH = 500  # messages: at 500 events a frame Faust carries 36,700 events/s, at one 14,700
@@ -32,6 +33,7 @@ class Classify:
 
     def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
         self._app, self._post, self._road, self._count = app, post, road, count
+        self._framing = cluster.framing
         self._raw = {cluster.raw(stream): stream for stream in cluster.streams}
         self._tokened = app.topic(cluster.topic("tokened"), key_type=bytes, value_type=bytes)
         self._inbox = Inbox(app, BATCH, LINGER_S)
@@ -84,7 +86,9 @@ class Classify:
             given_id = item.headers.get(ID_HEADER)
             own_id = given_id.decode("utf-8", "replace") if given_id else None
             received = datetime.fromtimestamp(item.message.timestamp, UTC)  # the broker's: the same whenever it is read
-            records += hops.lines(self._position(item.message), received, item.value or b"", own_id)
+            place = self._position(item.message)
+            found = records_of(self._framing.get(place.stream), item.value or b"")
+            records += hops.records(place, received, found, own_id)
         taken = tokenise(records, self._road)
         messages = [
             Message(self._tokened, frames.partition_of_source(frame.source, self._count), value)

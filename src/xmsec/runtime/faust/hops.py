@@ -23,17 +23,14 @@ from xmsec.pipeline.group import INCIDENTS, group
 from xmsec.pipeline.road import Road, Taken, Tokened
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.share import Heard, Kept, Share
-from xmsec.sources.lines import LINE_BYTES
+from xmsec.sources.lines import Found
 
 
-def lines(message: Position, received: datetime, value: bytes, given_id: str | None) -> Iterator[Raw]:
-    """Yield the records of one raw message: one, or several separated by newlines, told apart by `part`."""
-    found = value.removesuffix(b"\n").split(b"\n")
-    for part, line in enumerate(found):
-        own_id = given_id if given_id is None or len(found) == 1 else f"{given_id}#{part}"
-        line = line.removesuffix(b"\r")
-        position = Position(message.stream, message.partition, message.offset, part)
-        yield Raw(position, received, line[:LINE_BYTES], own_id, len(line) > LINE_BYTES)
+def records(message: Position, received: datetime, found: Sequence[Found], given_id: str | None) -> Iterator[Raw]:
+    """Yield the records of one raw message, told apart by `part`; an empty message is one blank record."""
+    for part, (_, line, cut) in enumerate(found or [(0, b"", False)]):
+        own_id = given_id if given_id is None or len(found) < 2 else f"{given_id}#{part}"
+        yield Raw(Position(message.stream, message.partition, message.offset, part), received, line, own_id, cut)
 
 
 def by_source(taken: Taken, road: Road) -> list[frames.Tokened]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from xmsec.content.streams import Framing
 from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Source
 from xmsec.runtime.faust.frames import MESSAGE_BYTES
@@ -23,11 +24,15 @@ _HOP_MS = 7 * DAY_MS  # a worker may be down for a long holiday's week
 
 
 class Cluster(msgspec.Struct, frozen=True):
-    """Where a deployment's Kafka is, and what its topics are called. streams: those whose raw topics it reads."""
+    """Where a deployment's Kafka is, and what its topics are called.
+
+    streams: those whose raw topics it reads; framing: of those whose records have several lines.
+    """
 
     bootstrap: str
     streams: tuple[str, ...]
     prefix: str = "xmsec"
+    framing: Mapping[str, Framing] = {}
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic."""

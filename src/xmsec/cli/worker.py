@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from xmsec.cli.settings import Settings
     from xmsec.runtime.assemble import Deployment
+    from xmsec.runtime.faust.meter import Meter
     from xmsec.runtime.faust.topics import Cluster
 
 topics = typer.Typer(help="What Kafka needs.", no_args_is_help=True)
@@ -31,6 +34,16 @@ def worker(
         float,
         typer.Option("--seal-after", help="Seconds after which what was recorded becomes a file; 16 MiB do at once.", min=1),
     ] = 900.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            help="Serve /metrics, /healthz and /readyz.",
+            min=0,
+            max=65535,
+            show_default="$XMSEC_METRICS_PORT",
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Run Faust agents on Kafka, any number beside each other; findings go to Elasticsearch, recordings to XMSEC_RECORDINGS.
@@ -45,6 +58,7 @@ def worker(
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.faust.app import ROLES, Place, Shelf
     from xmsec.runtime.faust.app import worker as work
+    from xmsec.runtime.faust.meter import Meter
 
     given = settings(home)
     wanted = set(ROLES) if not roles or "all" in roles else set(roles)
@@ -57,9 +71,26 @@ def worker(
     given.home.mkdir(parents=True, exist_ok=True)
     deployment = deployment_of(given, key)
     shelf = Shelf(given.shelf, check_value(key), seal_after)
-    place = Place(_cluster(given, deployment, streams), given.home / "faust", idle_s=idle, recordings=shelf)
-    with elastic(given) as client:
+    meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
+    cluster = _cluster(given, deployment, streams)
+    place = Place(cluster, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter)
+    with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
         work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
+
+
+@contextmanager
+def _watched(meter: Meter, host: str, port: int) -> Iterator[None]:
+    """Serve what a worker says of itself, where it was told a port."""
+    if not port:
+        yield
+        return
+    from xmsec.cli.home import now
+    from xmsec.cli.output import remark
+    from xmsec.runtime.service import Serving, health, with_problems
+
+    with Serving(with_problems(health(lambda: meter.metrics(now()), meter.problems)), host, port) as serving:
+        remark(f"metrics {serving.url}/metrics")
+        yield
 
 
 def _sink(client: Elasticsearch, key: bytes, prefix: str) -> Any:

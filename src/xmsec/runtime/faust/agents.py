@@ -71,7 +71,7 @@ class Enrich:
     def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
         self.reads = cluster.topic("tokened")
         self.table = Table(app, post, "clocks", self.reads, lambda _: hops.NOTHING, count)
-        self._road, self._count = road, count
+        self._road, self._count, self._meter = road, count, post.meter
         self._events = app.topic(cluster.topic("events"), key_type=bytes, value_type=bytes)
 
     def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
@@ -79,6 +79,7 @@ class Enrich:
         told = hops.enriched(frames.unpack(value, frames.Tokened), offset, self.table.share(number), self._road, self._count)
         if told is None:
             return ()
+        self._meter.count(told[1])
         return [Message(self._events, place, frames.pack(one)) for place, one in enumerate(told[0])]
 
 
@@ -118,13 +119,16 @@ class Group:
     def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
         self.reads = cluster.topic("findings")
         self.table = Table(app, post, "incidents", self.reads, lambda _: hops.kept_by_grouping(road, count), count)
-        self._road = road
+        self._road, self._meter = road, post.meter
         self._cases = app.topic(cluster.topic("cases"), key_type=bytes, value_type=bytes)
 
     def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
         """Fold the frame's findings into their entities' incidents."""
         cases = hops.grouped(frames.unpack(value, frames.Findings), offset, self.table.share(number), self._road)
-        return [Message(self._cases, number, frames.pack(cases))] if cases is not None and cases.findings else ()
+        if cases is None or not cases.findings:
+            return ()
+        self._meter.tell(cases.findings)
+        return [Message(self._cases, number, frames.pack(cases))]
 
 
 class Index:
@@ -181,11 +185,15 @@ class Index:
         told = (list(findings.values()), list(incidents.values()), list(intents.values()))
         while True:
             try:
-                return await asyncio.to_thread(self._sink, *told)
+                refused = await asyncio.to_thread(self._sink, *told)
             except ServiceError as error:
                 if not error.retry:
                     raise
                 log.warning("not indexed, trying again: %s", error)
+                self._post.waits("Elasticsearch", "Elasticsearch takes nothing")
+            else:
+                self._post.waits("Elasticsearch", "")
+                return refused
             if self._app.rebalancing or self._app.should_stop:
                 return None
             await asyncio.sleep(RETRY_S)

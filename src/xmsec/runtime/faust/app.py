@@ -21,6 +21,7 @@ from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
 from xmsec.runtime.faust.classify import Classify
+from xmsec.runtime.faust.meter import Meter
 from xmsec.runtime.faust.post import Post
 from xmsec.runtime.faust.record import LEG, Record
 from xmsec.runtime.faust.topics import Cluster, describe, participants, topic_id
@@ -35,7 +36,7 @@ class Place(msgspec.Struct, frozen=True):
     """Where a worker runs.
 
     idle_s: how long a source may say nothing until event time passes without it; session_s: how long until the partitions of a
-    worker that was killed move to others; recordings: where recordings go.
+    worker that was killed move to others; recordings: where recordings go; meter: what says how it goes.
     """
 
     cluster: Cluster
@@ -43,6 +44,7 @@ class Place(msgspec.Struct, frozen=True):
     idle_s: float = 10.0
     session_s: float = 10.0
     recordings: Shelf | None = None
+    meter: Meter | None = None
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -80,7 +82,7 @@ def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source]
     _, count = spread
     cluster = place.cluster
     app = _app(place, role)
-    post = Post(app, cluster.topic("dead"))
+    post = Post(app, cluster.topic("dead"), place.meter, role)
     if role == "classify":
         Classify(app, post, road, cluster, count).register(place.idle_s)
     elif role == "detect":

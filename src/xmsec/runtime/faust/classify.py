@@ -90,6 +90,7 @@ class Classify:
             found = records_of(self._framing.get(place.stream), item.value or b"")
             records += hops.records(place, received, found, own_id)
         taken = tokenise(records, self._road)
+        self._post.meter.count(taken.counts)
         messages = [
             Message(self._tokened, frames.partition_of_source(frame.source, self._count), value)
             for frame in hops.by_source(taken, self._road)

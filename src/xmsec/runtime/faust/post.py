@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
 from xmsec.model.types import Position, Rejected
+from xmsec.runtime.faust.meter import Meter
 
 RETRY_S = 1.0  # an unreachable broker is asked again so often; meanwhile nothing is read, so that nothing is lost
 ACK_S = 30.0  # a producer that says nothing for so long is asked again: what is sent twice is known by its number
@@ -31,12 +31,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Post:
-    """One worker's way out. counts: (leg, reason) → dead letters."""
+    """One role's way out. meter: what the worker says of itself."""
 
-    def __init__(self, app: faust.App, dead: str) -> None:
-        self._app = app
+    def __init__(self, app: faust.App, dead: str, meter: Meter | None = None, role: str = "") -> None:
+        self._app, self._role, self.meter = app, role, meter or Meter()
+        self.meter.apps[role] = app
         self._dead = app.topic(dead, key_type=bytes, value_type=bytes)
-        self.counts: Counter[tuple[str, str]] = Counter()
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Return when all are acknowledged, each partition's in order; one that no topic takes becomes a dead letter."""
@@ -52,11 +52,20 @@ class Post:
                 if self._app.should_stop:
                     raise asyncio.CancelledError from error
                 log.warning("not sent, trying again: %s", type(error).__name__)
+                self.waits("Kafka", "Kafka takes no messages")
                 await asyncio.sleep(RETRY_S)
+        self.waits("Kafka", "")
         now = datetime.now(UTC)
         await self.reject(
             [Rejected(_place(message), "send", "message-too-large", now) for message in large.values()] if large else ()
         )
+
+    def waits(self, what: str, why: str) -> None:
+        """Say that this role waits for something, and why; without a reason, that it does no more."""
+        if why:
+            self.meter.waits[self._role, what] = why
+        else:
+            self.meter.waits.pop((self._role, what), None)
 
     async def _send(self, message: Message) -> Awaitable[Any]:
         try:
@@ -76,7 +85,7 @@ class Post:
     async def reject(self, rejected: Sequence[Rejected]) -> None:
         """Write dead letters, as JSON: what `xmsec dead` reads."""
         if rejected:
-            self.counts.update((one.leg, one.reason) for one in rejected)
+            self.meter.dead.update((one.leg, one.reason) for one in rejected)
             await self.send([Message(self._dead, 0, msgspec.json.encode(one)) for one in rejected])
 
     def broken(self, leg: str, position: Position, error: Exception) -> Rejected:

@@ -25,6 +25,7 @@ class Table:
         self._table = app.Table(name, key_type=bytes, value_type=bytes, partitions=count)
         self._post, self._source, self._kept = post, source, kept
         self._shares: dict[int, Share] = {}
+        post.meter.tables[name] = self
         signal: Any = app.on_partitions_assigned
         signal.connect(self._assigned)
 
@@ -33,6 +34,10 @@ class Table:
         store: Any = self._table.data  # a memory store keeps its rows in a dictionary
         rows: dict[bytes, bytes] = store.data
         return rows
+
+    def __len__(self) -> int:
+        """Return how many rows this worker has."""
+        return len(self._rows)
 
     def share(self, number: int) -> Share:
         """Return what a partition remembers."""

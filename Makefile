@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test test-long check shape lock wheel golden bench setup clean
+.PHONY: demo test test-long check shape lock wheel bundle golden bench setup clean
 
 demo: setup  ## simulate a city's system and run the whole platform on it (ARGS=--once ends by itself)
 	@$(BIN)/xmsec demo $(ARGS)
@@ -31,12 +31,18 @@ bench: setup  ## speeds as ratios to baselines of the same run
 wheel: setup  ## dist/*.whl with the content inside
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
+bundle: setup  ## dist/xmsec-*.tar.gz: installs on a machine that reaches no registry
+	@scripts/bundle.sh
+
 golden: setup  ## rewrite the golden files
 	@$(BIN)/python -m pytest -q tests/golden --golden
 
-lock: setup  ## renew requirements.lock
-	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --custom-compile-command 'make lock' pyproject.toml --extra dev --group dev -o requirements.lock
+COMPILE := UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --custom-compile-command 'make lock' pyproject.toml
+
+lock: setup  ## renew requirements.lock, and production.lock: the part of it that is installed without tools
+	@$(COMPILE) --upgrade --extra dev --group dev -o requirements.lock
+	@$(COMPILE) --extra kafka --extra elastic --constraint requirements.lock -o production.lock
 
 setup:
 	@scripts/setup.sh

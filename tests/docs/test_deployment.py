@@ -22,7 +22,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
 def test_the_compose_file_is_after_the_specification() -> None:
     schema = json.loads((ROOT / "tests/data/compose/compose-spec.json").read_text("utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(COMPOSE)
+    jsonschema.Draft7Validator(schema).validate(COMPOSE)
 
 
 @pytest.mark.parametrize("name", SERVICES)

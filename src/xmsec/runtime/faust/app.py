@@ -7,7 +7,6 @@ is a consumer group of its own (Faust lets only like join like), so that a store
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -61,8 +60,6 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     sink: where findings, incidents and intents go; it raises a ServiceError that may be retried when it must be waited for.
     Raises ConfigError when topics are missing or nothing is left to run, ServiceError when Kafka does not answer.
     """
-    for role in sorted(NOT_YET.keys() & set(roles)):
-        print(f"xmsec: no {role} worker yet; {NOT_YET[role]}", file=sys.stderr)
     if not set(roles) - NOT_YET.keys():
         raise ConfigError("nothing to run", where=", ".join(sorted(roles)), remedy="start classify, detect, index or all")
     found = describe(place.cluster)

@@ -51,12 +51,59 @@ class Cluster(msgspec.Struct, frozen=True):
         return f"{self.prefix}.raw.{stream}"
 
 
-def ensure(cluster: Cluster, partitions: int = 8, replicas: int = 1) -> Sequence[str]:
-    """Create the topics that are missing; return their names. Safe to repeat, and changes none that is there."""
+class Topic(msgspec.Struct, frozen=True):
+    """A topic that is there. settings: those that differ from the broker's."""
+
+    partitions: int
+    replicas: int
+    settings: Mapping[str, str]
+
+
+def _wanted(cluster: Cluster, partitions: int) -> dict[str, int]:
     wanted = {cluster.raw(stream): partitions for stream in cluster.streams}
     wanted |= {cluster.topic(name): partitions for name in HOPS}
     wanted |= {cluster.changelog(name): partitions for name in TABLES}
-    wanted |= {cluster.topic(name): 1 for name in ("dead", "control")}
+    return wanted | {cluster.topic(name): 1 for name in ("dead", "control")}
+
+
+def topics(cluster: Cluster) -> Mapping[str, Topic]:
+    """Return those of the deployment's topics that are there, by name."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    with _admin(cluster) as admin:
+        names = sorted(_wanted(cluster, 1).keys() & set(admin.list_topics()))
+        if not names:
+            return {}
+        told = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+        settings = {name: given for by_name in told.values() for name, given in by_name.items()}
+        return {
+            topic["name"]: Topic(
+                len(topic["partitions"]),
+                min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
+                {name: str(given["value"]) for name, given in settings.get(topic["name"], {}).items()},
+            )
+            for topic in admin.describe_topics(names)
+        }
+
+
+def differing(cluster: Cluster, found: Mapping[str, Topic]) -> Iterator[tuple[str, str, str]]:
+    """Say which topics are not as they must be: topic, what is wrong, what to do."""
+    for name in sorted(_wanted(cluster, 1).keys() - found.keys()):
+        yield name, "missing", "run `xmsec topics ensure`"
+    counts = {found[name].partitions for name in _between(cluster) if name in found}
+    if len(counts) > 1:
+        yield ", ".join(_between(cluster)), f"{sorted(counts)} partitions", "delete and make them anew with the same number"
+    for name in sorted(found):
+        for setting, value in _settings(cluster, name).items():
+            present = found[name].settings.get(setting, "the broker's own")
+            if present != value:
+                remedy = f"kafka-configs.sh --alter --topic {name} --add-config {setting}={value}"
+                yield name, f"{setting} is {present}, {value} is wanted", remedy
+
+
+def ensure(cluster: Cluster, partitions: int = 8, replicas: int = 1) -> Sequence[str]:
+    """Create the topics that are missing; return their names. Safe to repeat, and changes none that is there."""
+    wanted = _wanted(cluster, partitions)
     with _admin(cluster) as admin:
         from kafka.admin import NewTopic
 

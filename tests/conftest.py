@@ -1,11 +1,28 @@
-"""What did not run is said at the end, with its reason."""
+"""What did not run is said at the end, with its reason; `make test-long` ends with the table that docs/long-tests.md keeps."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pytest
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    _what_did_not_run(terminalreporter)
+    if config.option.markexpr == "long":
+        _table(terminalreporter)
+
+
+def _table(terminalreporter: pytest.TerminalReporter) -> None:
+    ran = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []) if report.when == "call"]
+    terminalreporter.section(datetime.now(UTC).date().isoformat())
+    for line in ("| test | result | seconds |", "|---|---|---|"):
+        terminalreporter.line(line)
+    for report in sorted(ran, key=lambda report: report.nodeid):
+        terminalreporter.line(f"| `{report.nodeid}` | {report.outcome} | {report.duration:.0f} |")
+
+
+def _what_did_not_run(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:
         return

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmsec.content.streams import Framing
 from xmsec.model.errors import InputError, ServiceError
 from xmsec.sources.body import bulk_records, json_records, text_records, unpacked
 from xmsec.sources.inlet import Handed, Inlet
@@ -151,6 +152,10 @@ def test_a_full_disk_refuses_and_what_comes_later_is_whole(tmp_path: Path) -> No
         assert [inlet.put(one).result(10) for one in (late, late)] == [1, 0]
     assert [entry.lines for _, _, entry in spool.read()] == [(b"two",)]
     spool.close()
+
+
+def test_a_text_is_cut_as_its_stream_says() -> None:
+    assert text_records(b'1,"a\nb"\r\n\n2', Framing(quotes=True)).lines == (b'1,"a\nb"', b"2")
 
 
 READERS = {"text": text_records, "json": json_records, "bulk": lambda body: bulk_records(body)[0]}

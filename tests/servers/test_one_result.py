@@ -16,7 +16,6 @@ from tests.servers import real
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
-EVENTS = 16_000
 PARTITIONS = 3
 STREAMS = {
     "gateway.log": "onestop-service.gateway",
@@ -34,11 +33,11 @@ def same(finding: Mapping[str, Any]) -> Same:
     return (*named, finding["count"])
 
 
-@pytest.fixture(scope="module")
-def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[16_000, pytest.param(100_000, marks=pytest.mark.long)])
+def traffic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks of a simulated system."""
     folder = tmp_path_factory.mktemp("traffic")
-    made = xmsec("simulate", "--out", folder, "--scenario", "onestop-service", "--events", EVENTS, "--seed", 4711)
+    made = xmsec("simulate", "--out", folder, "--scenario", "onestop-service", "--events", request.param, "--seed", 4711)
     assert made.returncode == 0, made.stderr
     return folder
 

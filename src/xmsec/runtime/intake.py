@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -87,7 +88,8 @@ class Intake:
         stream = request.path_params["stream"]
         try:
             self._admit(request, stream)
-            added, found = await self._take(request, stream, json_records if _is_json(request) else text_records)
+            read = json_records if _is_json(request) else partial(text_records, framing=self._streams[stream].lines)
+            added, found = await self._take(request, stream, read)
         except RequestError as refused:
             return await told(request, refused)
         rejected = min(len(found.refused), added)

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from xmsec.content.streams import Framing
 from xmsec.model.errors import InputError
 from xmsec.sources.lines import LINE_BYTES
+from xmsec.sources.records import records_of
 
 BODY_BYTES = 16 << 20  # decompressed; Vector sends at most 10 MB unless told otherwise, Fluent Bit a chunk of 2 MB
 ID_FIELD = "xmsec-id"
@@ -73,10 +75,11 @@ def unpacked(body: bytes, encoding: str, limit_bytes: int = BODY_BYTES) -> bytes
     return made
 
 
-def text_records(body: bytes) -> Found:
-    """Take every line for a record, whatever it is. Raises InputError."""
+def text_records(body: bytes, framing: Framing | None = None) -> Found:
+    """Take every line for a record, whatever it is, or what the stream's framing makes of lines. Raises InputError."""
     _few(body, b"\n", RECORDS)
-    return _cut(line.removesuffix(b"\r") for line in body.split(b"\n") if line.strip(_SPACE))
+    found = [one for one in records_of(framing, body) if one[1].strip(_SPACE)]
+    return Found(tuple(line for _, line, _ in found), cut=tuple(place for place, (*_, cut) in enumerate(found) if cut))
 
 
 def json_records(body: bytes) -> Found:

@@ -299,6 +299,7 @@ def test_an_interrupt_ends_with_exit_4_and_the_same_command_continues(make_home:
     whole = scanned(calm, path)
     codes = []
     for reached in (0, 1, whole["lines"] // 3):
+        (home / "summary.json").unlink(missing_ok=True)
         life = started("scan", path, "--home", home, "--summary", home / "summary.json")
         while life.poll() is None and _lines(home / "summary.json") < reached:
             _wait(life)

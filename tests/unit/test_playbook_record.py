@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from xmsec.model.errors import PolicyError
+from xmsec.respond.chain import Verdict
 from xmsec.store.runs import Runs
 from xmsec.store.sqlite import SqliteStore
 
@@ -28,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def test_an_untouched_record_is_whole(store: SqliteStore) -> None:
-    assert Runs(store, lambda: NOW).verify() == (3, None)
+    assert Runs(store, lambda: NOW).verify() == Verdict(3)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,11 @@ def test_an_untouched_record_is_whole(store: SqliteStore) -> None:
 )
 def test_tampering_is_seen_where_it_was_done(store: SqliteStore, tampering: str, verdict: tuple[int, int]) -> None:
     store.connection.execute(tampering)
-    assert Runs(store, lambda: NOW).verify() == verdict
+    assert Runs(store, lambda: NOW).verify() == Verdict(*verdict)
 
 
 def test_nothing_is_recorded_behind_an_end_that_was_cut_off(store: SqliteStore) -> None:
     store.connection.execute("DELETE FROM chain WHERE number = 3")
     with pytest.raises(PolicyError, match="altered"):
         Runs(store, lambda: NOW).append("r1", "applied", "s1", {"command": "0"}, "li")
-    assert Runs(store, lambda: NOW).verify() == (2, 3)
+    assert Runs(store, lambda: NOW).verify() == Verdict(2, 3)

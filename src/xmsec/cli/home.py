@@ -50,7 +50,7 @@ class Opened:
     @property
     def runs(self) -> Runs:
         """The record of playbook runs."""
-        return Runs(self.store, now)
+        return Runs(self.store, now, lambda: HomeLock(self.settings.home, PLAYBOOKS))
 
     @property
     def budgets(self) -> Mapping[str, float]:
@@ -130,13 +130,6 @@ def opened(home: Path | None, *, write: bool) -> Iterator[Opened]:
     finally:
         if lock is not None:
             lock.close()
-
-
-@contextmanager
-def responding(home: Path | None) -> Iterator[Opened]:
-    """Open a home to carry out playbooks, beside its writer. Raises ConfigError when another process does so there."""
-    with opened(home, write=False) as here, HomeLock(here.settings.home, PLAYBOOKS):
-        yield here
 
 
 def monotonic() -> float:

@@ -10,7 +10,8 @@ import typer
 from xmsec.cli.options import Home, Output, example
 
 if TYPE_CHECKING:
-    from xmsec.cli.home import Opened
+    from xmsec.cli.desk import Desk
+    from xmsec.model.types import Incident
     from xmsec.respond.drive import Driver
     from xmsec.respond.run import Next
 
@@ -23,16 +24,16 @@ ByOption = Annotated[str, typer.Option("--by", help="Who says so; it is recorded
 @app.command("list", epilog=example("xmsec playbook list"))
 def list_(home: Home = None, form: Output = None) -> None:
     """List the playbooks, and the runs with where they stand."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.desk import desk
     from xmsec.cli.output import rows
 
-    with opened(home, write=False) as here:
-        known = here.deployment.playbooks
+    with desk(home) as here:
+        known = here.playbooks
         told: list[dict[str, Any]] = [{"playbook": one.id, "name": one.name, "version": one.version} for one in known.values()]
         told += [_standing(here, run) for run in here.runs.runs()]
         told += [
             {"playbook": intent.playbook, "incident": intent.incident, "stands": "wished, not begun"}
-            for intent in here.store.intents()
+            for intent in here.wished()
             if not here.runs.entries(intent.id)
         ]
     rows(told, form, {"playbook": "playbook", "run": "run", "incident": "incident", "stands": "stands", "name": "name"})
@@ -63,10 +64,10 @@ def rehearse(
     form: Output = None,
 ) -> None:
     """Say what each step would do, against what, and whose approval it needs; nothing is changed."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.desk import desk
     from xmsec.cli.output import rows
 
-    with opened(home, write=False) as here:
+    with desk(home) as here:
         driver, run = _driver(here, playbook, incident, "rehearsal")
         told = [
             {
@@ -89,12 +90,13 @@ def run(
     home: Home = None,
 ) -> int:
     """Begin a run for an incident (one a playbook and incident), and go on until a person is needed."""
-    from xmsec.cli.home import responding
+    from xmsec.cli.desk import desk
 
-    with responding(home) as here:
+    with desk(home) as here:
         driver, name = _driver(here, playbook, incident, by)
-        driver.start(name)
-        return _say(name, driver.carry(name))
+        with here.runs.hold(name):
+            driver.start(name)
+            return _say(name, driver.carry(name))
 
 
 @app.command("approve", epilog=example("xmsec playbook approve 81c0 action--4f3c…"))
@@ -107,31 +109,33 @@ def approve(
     home: Home = None,
 ) -> int:
     """Approve the step that a run waits with, and go on."""
-    from xmsec.cli.home import responding
+    from xmsec.cli.desk import desk
 
-    with responding(home) as here:
+    with desk(home) as here:
         name, driver = _resumed(here, run, by)
-        driver.approve(name, step, done=done, again=again)
-        return _say(name, driver.carry(name))
+        with here.runs.hold(name):
+            driver.approve(name, step, done=done, again=again)
+            return _say(name, driver.carry(name))
 
 
 @app.command("resume", epilog=example("xmsec playbook resume 81c0"))
 def resume(run: Annotated[str, typer.Argument(help="Id of the run.")], by: ByOption = "unknown", home: Home = None) -> int:
     """Go on with a run that was interrupted; a step whose end is not recorded is asked for at its target."""
-    from xmsec.cli.home import responding
+    from xmsec.cli.desk import desk
 
-    with responding(home) as here:
+    with desk(home) as here:
         name, driver = _resumed(here, run, by)
-        return _say(name, driver.carry(name))
+        with here.runs.hold(name):
+            return _say(name, driver.carry(name))
 
 
 @app.command("show", epilog=example("xmsec playbook show 81c0"))
 def show(run: Annotated[str, typer.Argument(help="Id of the run.")], home: Home = None, form: Output = None) -> None:
     """Show what is recorded of a run."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.desk import desk
     from xmsec.cli.output import rows
 
-    with opened(home, write=False) as here:
+    with desk(home) as here:
         name = _run_of(here, run)
         told = [{field: getattr(entry, field) for field in entry.__struct_fields__} for entry in here.runs.entries(name)]
     rows(told, form, {"#": "number", "at": "at", "kind": "kind", "step": "step", "by": "by", "hash": "hash"})
@@ -140,48 +144,58 @@ def show(run: Annotated[str, typer.Argument(help="Id of the run.")], home: Home 
 @app.command("verify", epilog=example("xmsec playbook verify"))
 def verify(home: Home = None) -> int:
     """Check the hash chain over all runs."""
-    from xmsec.cli.home import opened
+    from xmsec.cli.desk import desk
     from xmsec.cli.output import write
 
-    with opened(home, write=False) as here:
-        count, wrong = here.runs.verify()
-    write(f"{count} entries, whole" if wrong is None else f"{count} entries, broken at entry {wrong}")
-    return 0 if wrong is None else 1
+    with desk(home) as here:
+        told = here.runs.verify()
+    of = f" of run {told.run}" if told.run else ""
+    write(f"{told.count} entries, whole" if told.wrong is None else f"{told.count} entries, broken at entry {told.wrong}{of}")
+    return 0 if told.wrong is None else 1
 
 
-def _driver(here: Opened, playbook: str, incident: str, by: str) -> tuple[Driver, str]:
+def _driver(here: Desk, playbook: str, incident: str, by: str) -> tuple[Driver, str]:
     """Return the driver of a playbook for an incident, and the run's id."""
-    from xmsec.model.errors import ConfigError
     from xmsec.model.ids import intent_id
+
+    found = here.incident(incident)
+    return _made(here, playbook, found, by), intent_id(playbook, found.id)
+
+
+def _made(here: Desk, playbook: str, incident: Incident, by: str) -> Driver:
+    from xmsec.model.errors import ConfigError
     from xmsec.respond.connectors import every_connector
     from xmsec.respond.drive import Driver
 
-    known = here.deployment.playbooks.get(playbook)
+    known = here.playbooks.get(playbook)
     if known is None:
         raise ConfigError(f'no playbook "{playbook}"', where="playbooks/", remedy="see xmsec playbook list")
-    found = here.incident(incident)
-    return Driver(known, found, here.runs, every_connector(), by), intent_id(playbook, found.id)
+    return Driver(known, incident, here.runs, every_connector(), by)
 
 
-def _run_of(here: Opened, given: str) -> str:
+def _run_of(here: Desk, given: str) -> str:
     from xmsec.cli.home import one_of
 
     return one_of(given, here.runs.runs(), "run", "xmsec playbook list")
 
 
-def _resumed(here: Opened, run: str, by: str) -> tuple[str, Driver]:
+def _resumed(here: Desk, run: str, by: str) -> tuple[str, Driver]:
+    from xmsec.respond.run import about
+
     name = _run_of(here, run)
-    began = here.runs.entries(name)[0].body
-    return name, _driver(here, began.get("playbook", ""), began.get("incident", name), by)[0]
+    entries = here.runs.entries(name)
+    began = entries[0].body
+    incident = about(entries) or here.incident(began.get("incident", name))
+    return name, _made(here, began.get("playbook", ""), incident, by)
 
 
-def _standing(here: Opened, run: str) -> dict[str, Any]:
+def _standing(here: Desk, run: str) -> dict[str, Any]:
     from xmsec.respond.run import following
 
     entries = here.runs.entries(run)
     began = entries[0].body
     playbook, incident = began.get("playbook", ""), began.get("incident", "")  # none in a record that was altered
-    known = here.deployment.playbooks.get(playbook)
+    known = here.playbooks.get(playbook)
     stands = following(known, entries) if known else None
     return {
         "run": run,

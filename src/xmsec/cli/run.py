@@ -17,8 +17,9 @@ from xmsec.cli.options import Home, example
 if TYPE_CHECKING:
     from xmsec.cli.home import Opened
     from xmsec.content.streams import Stream
-    from xmsec.model.types import Intent, Raw, Source, Tick
+    from xmsec.model.types import Raw, Source, Tick
     from xmsec.runtime.network import Network
+    from xmsec.runtime.responder import Responder
     from xmsec.runtime.vitals import Vitals
     from xmsec.sources.tail import Tail
 
@@ -65,7 +66,7 @@ def run(
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
         vitals = _vitals(here, streams, tails)
-        path = here.settings.store_path
+        path, responder = here.settings.store_path, _responder(here)
         with _network(here) as net, Service(path, here.settings.host, port, vitals, net.intake) as service:
             for address in net.bound:
                 remark(f"listening {address} {address.stream}")
@@ -73,7 +74,7 @@ def run(
             try:
                 for _ in embedded.drive(_polled(here, tails, net, now)):
                     net.arrivals.settle()
-                    _begin(here)
+                    _begin(here, responder)
             finally:
                 for tail in tails:
                     tail.close()
@@ -137,37 +138,17 @@ def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iter
             time.sleep(IDLE_POLL_S)
 
 
-def _begin(here: Opened) -> None:
+def _begin(here: Opened, responder: Responder) -> None:
     """Begin a run for each intent that has none; who carries out playbooks at this moment is not waited for."""
-    from xmsec.model.errors import ConfigError
-    from xmsec.store.lock import PLAYBOOKS, HomeLock
-
     begun = {*here.runs.runs()}
-    wished = [intent for intent in here.store.intents() if intent.id not in begun]
-    if not wished:
-        return
-    try:
-        lock = HomeLock(here.settings.home, PLAYBOOKS)
-    except ConfigError:
-        return  # the next commit asks again
-    with lock:
-        for intent in wished:
-            _start(here, intent)
+    for intent in here.store.intents():
+        if intent.id not in begun:
+            responder.begin(intent, here.incident(intent.incident))
 
 
-def _start(here: Opened, intent: Intent) -> None:
-    """Begin one run; it goes on until a person is needed."""
+def _responder(here: Opened) -> Responder:
     from xmsec.cli.output import remark
-    from xmsec.model.errors import XmsecError
     from xmsec.respond.connectors import every_connector
-    from xmsec.respond.drive import Driver
+    from xmsec.runtime.responder import Responder
 
-    playbook = here.deployment.playbooks.get(intent.playbook)
-    if playbook is None:
-        return
-    driver = Driver(playbook, here.incident(intent.incident), here.runs, every_connector(), "xmsec")
-    driver.start(intent.id)
-    try:
-        driver.carry(intent.id)
-    except XmsecError as error:
-        remark(f"xmsec: {error}")
+    return Responder(here.deployment.playbooks, here.runs, every_connector(), lambda error: remark(f"xmsec: {error}"))

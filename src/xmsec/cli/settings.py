@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     spool_mb: Annotated[int, Field(ge=1)] = 256
     spool_hours: Annotated[int, Field(ge=1)] = 72
     log: Literal["text", "json"] = "text"
+    lease_s: Annotated[float, Field(ge=1)] = 10.0
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: a worker serves none
 
     @field_validator("content_dirs", mode="before")
@@ -95,6 +96,16 @@ class Settings(BaseSettings):
     def store_path(self) -> Path:
         """Where the embedded store is."""
         return self.home / "store.sqlite"
+
+    @property
+    def on_elastic(self) -> bool:
+        """Whether Elasticsearch was named, rather than only supposed where it usually is."""
+        return "es_url" in self.model_fields_set
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether Kafka was named."""
+        return "kafka_bootstrap" in self.model_fields_set
 
     @property
     def shelf(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xmsec.runtime.assemble import Deployment
     from xmsec.runtime.faust.meter import Meter
     from xmsec.runtime.faust.topics import Cluster
+    from xmsec.runtime.responder import Responder
 
 topics = typer.Typer(help="What Kafka needs.", no_args_is_help=True)
 
@@ -46,7 +47,9 @@ def worker(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Run Faust agents on Kafka, any number beside each other; findings go to Elasticsearch, recordings to XMSEC_RECORDINGS.
+    """Run Faust agents on Kafka, any number beside each other.
+
+    Findings and playbook runs go to Elasticsearch, recordings to XMSEC_RECORDINGS.
 
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
@@ -76,8 +79,9 @@ def worker(
     shelf = Shelf(given.shelf, check_value(key), seal_after)
     meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
     cluster = _cluster(given, deployment, streams)
-    place = Place(cluster, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter)
     with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
+        responder = _responder(client, given, deployment, key) if "respond" in wanted else None
+        place = Place(cluster, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
         work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
 
 
@@ -94,6 +98,20 @@ def _watched(meter: Meter, host: str, port: int) -> Iterator[None]:
     with Serving(with_problems(health(lambda: meter.metrics(now()), meter.problems)), host, port) as serving:
         remark(f"metrics {serving.url}/metrics")
         yield
+
+
+def _responder(client: Elasticsearch, given: Settings, deployment: Deployment, key: bytes) -> Responder:
+    import logging
+
+    from xmsec.classify.token import check_value
+    from xmsec.cli.desk import elastic_runs
+    from xmsec.respond.connectors import every_connector
+    from xmsec.runtime.responder import Responder
+    from xmsec.store.elastic_ensure import check
+
+    check(client, check_value(key), given.es_prefix)
+    say = logging.getLogger("xmsec.worker").warning
+    return Responder(deployment.playbooks, elastic_runs(client, given), every_connector(), lambda error: say("%s", error))
 
 
 def _sink(client: Elasticsearch, key: bytes, prefix: str) -> Any:

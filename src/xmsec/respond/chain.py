@@ -41,6 +41,14 @@ def linked(
     return msgspec.structs.replace(bare, hash=link(GENESIS if previous is None else previous.hash, bare))
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """How many entries were checked; wrong: the number of the first that does not follow or is missing, run: of which run."""
+
+    count: int
+    wrong: int | None = None
+    run: str = ""
+
+
 def broken(entries: Iterable[Entry]) -> int | None:
     """Return the number of the first entry that does not follow from those before it, or None when all do."""
     previous, expected = GENESIS, 1

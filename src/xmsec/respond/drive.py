@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
-from xmsec.model.errors import PolicyError, ServiceError, XmsecError
+from xmsec.model.errors import ConfigError, PolicyError, ServiceError, XmsecError
 from xmsec.model.ports import Connector, Plan
 from xmsec.model.types import Incident
-from xmsec.respond.chain import Entry, Kind
+from xmsec.respond.chain import Entry, Kind, Verdict
 from xmsec.respond.playbook import Playbook
-from xmsec.respond.run import Next, command_key, following, resolved
+from xmsec.respond.run import ABOUT, Next, command_key, following, resolved, told_of
 
 
 class Record(Protocol):
@@ -24,6 +25,37 @@ class Record(Protocol):
 
     def append(self, run: str, kind: Kind, step: str, body: Mapping[str, str], by: str) -> Entry:
         """Record one more thing."""
+        ...
+
+
+class HeldError(ConfigError):
+    """Another process goes on with this run."""
+
+
+class TargetError(ServiceError):
+    """A target does not answer: what became of a command is asked when its run goes on."""
+
+
+class Runs(Record, Protocol):
+    """The record of all runs, and who may go on with one: SQLite and Elasticsearch keep it alike."""
+
+    def runs(self) -> Sequence[str]:
+        """Return the runs in the order in which they began."""
+        ...
+
+    def hold(self, run: str, *, patient: bool = True) -> AbstractContextManager[None]:
+        """Be the only one who goes on with a run, and may record something of it. Raises HeldError while another is.
+
+        patient: find out first whether the other one still lives.
+        """
+        ...
+
+    def abandoned(self) -> Iterable[str]:
+        """Return runs whose holder has died, where that can be told."""
+        ...
+
+    def verify(self) -> Verdict:
+        """Check that no entry was altered, left out or put in between."""
         ...
 
 
@@ -49,6 +81,7 @@ class Driver:
         """Record that a run begins; a run that has begun is left as it is."""
         if not self._record.entries(run):
             body = {"playbook": self._playbook.id, "version": self._playbook.version, "incident": self._incident.id}
+            body[ABOUT] = told_of(self._incident)
             self._record.append(run, "started", "", body, self._by)
 
     def carry(self, run: str) -> Next:
@@ -104,7 +137,10 @@ class Driver:
         command = resolved(self._playbook, at.step, at.command, self._incident, run)
         key = command_key(run, at.step.id, at.command)
         body = {"command": str(at.command), "key": key}
-        happened = self._connectors[command.command].verify(command, key)
+        try:
+            happened = self._connectors[command.command].verify(command, key)
+        except ServiceError as error:
+            raise TargetError(error.what, where=error.where, remedy=error.remedy) from error
         if happened is None:
             self._record.append(run, "unknown", at.step.id, body, self._by)
         elif happened:
@@ -115,8 +151,8 @@ class Driver:
     def _note(self, run: str, at: Next, act: Callable[[], Mapping[str, str]]) -> None:
         try:
             result = act()
-        except ServiceError:
-            raise  # nothing is known of what happened: the next resume asks the target
+        except ServiceError as error:  # nothing is known of what happened: the next resume asks the target
+            raise TargetError(error.what, where=error.where, remedy=error.remedy) from error
         except XmsecError as error:
             self._record.append(run, "failed", at.step.id, {"command": str(at.command), "why": error.what}, self._by)
         else:

@@ -20,6 +20,9 @@ from xmsec.respond.chain import Entry
 from xmsec.respond.playbook import Playbook, Step
 
 Doing = Literal["wait", "apply", "verify", "done", "failed"]
+ABOUT = (
+    "about"  # in a run's first entry: its incident as it was then, so that a command names the same whenever it is carried out
+)
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -71,6 +74,17 @@ def _within(step: Step, entries: Sequence[Entry]) -> Next | None:
             return Next("wait", step, number, why)
         return Next("apply", step, number)
     return None
+
+
+def told_of(incident: Incident) -> str:
+    """Write what a run's commands may name of its incident."""
+    return msgspec.json.encode(msgspec.structs.replace(incident, findings=(), detectors=(), systems=())).decode()
+
+
+def about(entries: Sequence[Entry]) -> Incident | None:
+    """Return the incident as it was when a run began; None in records of before that was kept."""
+    told = entries[0].body.get(ABOUT) if entries else None
+    return None if told is None else msgspec.json.decode(told, type=Incident)
 
 
 def command_key(run: str, step: str, number: int) -> str:

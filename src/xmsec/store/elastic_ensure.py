@@ -57,13 +57,16 @@ def ensure(client: Elasticsearch, key_check: str, prefix: str = PREFIX) -> Seque
     return done
 
 
-def check(client: Elasticsearch, key_check: str, prefix: str = PREFIX) -> None:
-    """Refuse to work with indices that `ensure` has not made for this version and this key. Raises ConfigError."""
+def check(client: Elasticsearch, key_check: str | None, prefix: str = PREFIX) -> None:
+    """Refuse to work with indices that `ensure` has not made for this version and this key. Raises ConfigError.
+
+    key_check: None where no token is made.
+    """
     where = deployment_index(prefix)
     found = client.options(ignore_status=404).get(index=where, id="key").get("_source", {})
     if not found.get("schema", 1 if "check" in found else 0):
         raise ConfigError("no index yet", where=where, remedy="run `xmsec index ensure`")
-    if found["check"] != key_check:
+    if key_check not in (None, found["check"]):
         raise ConfigError(
             f"made with another key (check value {found['check']}, this key's is {key_check})",
             where=where,

@@ -18,6 +18,7 @@ import msgspec
 from xmsec.model.clock import EPOCH, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
+from xmsec.model.types import Incident
 from xmsec.store.elastic_error import told
 from xmsec.store.elastic_schema import PREFIX
 from xmsec.store.rows import UNTOUCHED
@@ -115,6 +116,13 @@ class ElasticReader:
         if query.table not in _SORTED:
             raise ConfigError(f'no table "{query.table}" in this store', remedy=f"one of {', '.join(_SORTED)}")
         return query.table
+
+
+def incidents_like(client: Elasticsearch, beginning: str, prefix: str = PREFIX) -> Sequence[Incident]:
+    """Return incidents whose id begins so, two at most."""
+    with _answering(client):
+        found = client.search(index=f"{prefix}-incidents", query={"prefix": {"id": beginning}}, size=2, sort="id")
+    return [msgspec.convert(hit["_source"], Incident) for hit in found["hits"]["hits"]]
 
 
 @contextmanager

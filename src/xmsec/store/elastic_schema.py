@@ -16,7 +16,7 @@ import msgspec
 from xmsec.model.types import Finding
 
 PREFIX = "xmsec"
-SCHEMA = 2  # grows with every change of a mapping; `index ensure` takes older indices along
+SCHEMA = 3  # grows with every change of a mapping; `index ensure` takes older indices along
 SINGLE = "0"  # the suffix of a table's first index, and of its only one when it is not cut into months
 
 _DATE = {"type": "date"}
@@ -48,7 +48,12 @@ _LABEL = {
     "confidence": _NUMBER,
     "as_of": _DATE,
 }
-_RUN = {**dict.fromkeys(("run", "kind", "step", "by", "hash"), _WORD), "number": _NUMBER, "body": _KEPT, "at": _DATE}
+_RUN = {  # one document a run: its last entry's facts to search by, all entries, and who goes on with it
+    **dict.fromkeys(("run", "playbook", "incident", "kind", "step", "by", "hash", "holder"), _WORD),
+    **dict.fromkeys(("number", "term", "lease_ms"), _NUMBER),
+    **dict.fromkeys(("began", "at"), _DATE),
+    "entries": _KEPT,
+}
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -105,7 +110,7 @@ TABLES = (
     Table("labels", _LABEL),
     Table("runs", _RUN),
 )
-FINDINGS, INCIDENTS = TABLES[:2]
+FINDINGS, INCIDENTS, _, RUNS = TABLES
 
 
 def finding_index(finding: Finding, prefix: str = PREFIX) -> str:

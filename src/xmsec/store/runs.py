@@ -6,12 +6,14 @@ What the last entry is stands beside the chain too, so that an end that was cut 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 
 from xmsec.model.clock import rfc3339
-from xmsec.model.errors import PolicyError
-from xmsec.respond.chain import Entry, Kind, broken, linked
+from xmsec.model.errors import ConfigError, PolicyError
+from xmsec.respond.chain import Entry, Kind, Verdict, broken, linked
+from xmsec.respond.drive import HeldError
 from xmsec.store.sqlite import SqliteStore
 
 _HEAD = "chain_head"  # entry of `meta`: number and hash of the last entry
@@ -19,10 +21,15 @@ _SELECT = "SELECT number, run, kind, step, body, by, at, hash FROM chain"
 
 
 class Runs:
-    """The record that a Driver writes. now: the edge's clock."""
+    """The record that a Driver writes. now: the edge's clock; lock: of the home, for whoever carries out playbooks there."""
 
-    def __init__(self, store: SqliteStore, now: Callable[[], datetime]) -> None:
-        self._store, self._now = store, now
+    def __init__(
+        self,
+        store: SqliteStore,
+        now: Callable[[], datetime],
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._store, self._now, self._lock = store, now, lock
         store.connection.execute("PRAGMA synchronous = FULL")  # what a step does outside may not be repeatable
 
     def entries(self, run: str) -> Sequence[Entry]:
@@ -46,13 +53,27 @@ class Runs:
         """Return the runs in the order in which they began."""
         return [run for (run,) in self._store.connection.execute("SELECT run FROM chain GROUP BY run ORDER BY min(number)")]
 
-    def verify(self) -> tuple[int, int | None]:
+    @contextmanager
+    def hold(self, run: str, *, patient: bool = True) -> Iterator[None]:
+        """Carry out playbooks here, alone. Raises HeldError when another process does, at once: a lock dies with its holder."""
+        try:
+            lock = self._lock()
+        except ConfigError as error:
+            raise HeldError(error.what, where=error.where, remedy=error.remedy) from error
+        with lock:
+            yield
+
+    def abandoned(self) -> Iterable[str]:
+        """Return nothing: here a person goes on with a run that was interrupted."""
+        return ()
+
+    def verify(self) -> Verdict:
         """Return how many entries there are, and the first that does not follow from those before it, or is not there."""
         entries = [_entry(row) for row in self._store.connection.execute(f"{_SELECT} ORDER BY number")]
         wrong = broken(entries)
         if wrong is None and _head(entries[-1] if entries else None) != self._store.meta().get(_HEAD):
             wrong = len(entries) + 1
-        return len(entries), wrong
+        return Verdict(len(entries), wrong)
 
 
 def _entry(row: Sequence[str]) -> Entry:

@@ -132,16 +132,16 @@ class Group:
 
 
 class Index:
-    """Cases in; out to a store that may be slow or away, and is waited for."""
+    """Cases in; out to a store that may be slow or away, and is waited for. leg: what is done with them there."""
 
-    def __init__(self, app: faust.App, post: Post, cluster: Cluster, sink: Sink) -> None:
-        self._app, self._post, self._sink, self._reads = app, post, sink, cluster.topic("cases")
+    def __init__(self, app: faust.App, post: Post, cluster: Cluster, sink: Sink, leg: str = "index") -> None:
+        self._app, self._post, self._sink, self._reads, self._leg = app, post, sink, cluster.topic("cases"), leg
         self._inbox = Inbox(app)
 
     def register(self) -> None:
         """Make agent and task of it."""
         topic = self._app.topic(self._reads, key_type=bytes, value_type=bytes)
-        self._app.agent(topic, name="index")(self._inbox.follow)
+        self._app.agent(topic, name=self._leg)(self._inbox.follow)
         self._app.task(self._carry)
 
     async def _carry(self) -> None:
@@ -157,7 +157,7 @@ class Index:
                 for event in batch:
                     await self._give([event])
                 return
-            await self._post.reject([self._post.broken("index", self._place(batch[0]), error)])
+            await self._post.reject([self._post.broken(self._leg, self._place(batch[0]), error)])
         else:
             if refused is None:
                 self._inbox.leave(batch)
@@ -170,9 +170,9 @@ class Index:
 
     def _dead(self, event: Any, cases: frames.Cases, refused: Mapping[str, str]) -> Iterable[Rejected]:
         """Say which reasons a store had to refuse records of this message, each once."""
-        ids = [one.id for one in cases.findings] + [one.id for one in cases.incidents]
+        ids = [one.id for told in (cases.findings, cases.incidents, cases.intents) for one in told]
         reasons = {refused[one] for one in ids if one in refused}
-        return [Rejected(self._place(event), "index", reason, datetime.now(UTC)) for reason in sorted(reasons)]
+        return [Rejected(self._place(event), self._leg, reason, datetime.now(UTC)) for reason in sorted(reasons)]
 
     def _place(self, event: Any) -> Position:
         return Position(self._reads, str(event.message.partition), event.message.offset)
@@ -189,7 +189,7 @@ class Index:
             except ServiceError as error:
                 if not error.retry:
                     raise
-                log.warning("not indexed, trying again: %s", error)
+                log.warning("%s waits, trying again: %s", self._leg, error)
                 self._post.waits("Elasticsearch", "Elasticsearch takes nothing")
             else:
                 self._post.waits("Elasticsearch", "")

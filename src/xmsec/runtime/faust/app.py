@@ -1,11 +1,13 @@
 """A worker: one Faust app for each of its roles, in one process.
 
-classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index; what no hop can carry → `dead`. A role
-is a consumer group of its own (Faust lets only like join like), so that a store which is away holds up nobody but its index.
+classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index, respond; what no hop can carry →
+`dead`. A role is a consumer group of its own (Faust lets only like join like), so that a store which is away holds up nobody
+but its index.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -14,28 +16,30 @@ from pathlib import Path
 import faust
 import msgspec
 
-from xmsec.model.errors import ConfigError
+from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Source
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.meter import Meter
-from xmsec.runtime.faust.post import Post
+from xmsec.runtime.faust.post import Post, log
 from xmsec.runtime.faust.record import LEG, Record
 from xmsec.runtime.faust.topics import Cluster, describe, participants, topic_id
+from xmsec.runtime.responder import Responder
 from xmsec.store.archive import Archive
 from xmsec.store.recorder import Origin, Recorder
 
 ROLES = ("classify", "detect", "index", "record", "respond")
-NOT_YET = {"respond": "playbooks are run by the embedded runtime"}
+LOOK_S = 1.0  # how often held runs are looked at; a lease of some seconds tells whether their holder lives
 
 
 class Place(msgspec.Struct, frozen=True):
     """Where a worker runs.
 
     idle_s: how long a source may say nothing until event time passes without it; session_s: how long until the partitions of a
-    worker that was killed move to others; recordings: where recordings go; meter: what says how it goes.
+    worker that was killed move to others; recordings: where recordings go; meter: what says how it goes; responder: who begins
+    playbook runs.
     """
 
     cluster: Cluster
@@ -44,6 +48,7 @@ class Place(msgspec.Struct, frozen=True):
     session_s: float = 10.0
     recordings: Shelf | None = None
     meter: Meter | None = None
+    responder: Responder | None = None
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -58,13 +63,11 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     """Run these roles until a signal; it ends the process.
 
     sink: where findings, incidents and intents go; it raises a ServiceError that may be retried when it must be waited for.
-    Raises ConfigError when topics are missing or nothing is left to run, ServiceError when Kafka does not answer.
+    Raises ConfigError when topics are missing, ServiceError when Kafka does not answer.
     """
-    if not set(roles) - NOT_YET.keys():
-        raise ConfigError("nothing to run", where=", ".join(sorted(roles)), remedy="start classify, detect, index or all")
     found = describe(place.cluster)
     spread = (participants(place.cluster, found), found[place.cluster.topic("events")])
-    apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles) - NOT_YET.keys())]
+    apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles))]
     logging.getLogger("aiokafka").setLevel(
         logging.CRITICAL
     )  # says a hundred times a second that a broker is away; `post` says it
@@ -88,11 +91,28 @@ def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source]
         follow(app, post, Group(app, post, road, cluster, count))
     elif role == LEG:
         Record(app, post, cluster, _recorder(place, spread[0])).register()
-    elif sink is not None:
+    elif role == "respond" and place.responder is not None:
+        Index(app, post, cluster, place.responder.take, role).register()
+        look_after(app, place.responder)
+    elif role == "index" and sink is not None:
         Index(app, post, cluster, sink).register()
     else:
-        raise ConfigError("index has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
+        raise ConfigError(f"{role} has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
     return app
+
+
+def look_after(app: faust.App, responder: Responder) -> None:
+    """Look again and again for runs whose holder died."""
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await asyncio.to_thread(responder.go_on)
+            except ServiceError as error:
+                log.warning("runs are not looked after: %s", error)
+
+    app.task(look)
 
 
 def _recorder(place: Place, sources: Sequence[Source]) -> Recorder:

@@ -79,11 +79,12 @@ class Answer(BaseHTTPRequestHandler):
 
 
 class Aim(ExitStack):
-    """Starts a target and aims the shipped playbook at it, in a content folder; without `verify` nobody can ask what happened."""
+    """Starts a target and aims the shipped playbook at it, in a content folder; without `verify` nobody knows what happened."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._folder = folder
+        self._folder = folder / "playbooks"
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, fate: list[str], verify: bool = True) -> Target:
         server = Target(fate)
@@ -97,9 +98,7 @@ class Aim(ExitStack):
             for extension in step.get("step_extensions", {}).values():
                 if not verify:
                     del extension["verify"]
-        folder = self._folder / "playbooks"
-        folder.mkdir(parents=True)
-        (folder / SHIPPED.name).write_text(json.dumps(body), "utf-8")
+        (self._folder / SHIPPED.name).write_text(json.dumps(body), "utf-8")
         return server
 
 

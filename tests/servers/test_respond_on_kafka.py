@@ -1,0 +1,109 @@
+"""`xmsec worker respond`: intents on Kafka become runs in Elasticsearch, each step done once, whoever is killed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from elasticsearch import Elasticsearch
+from kafka import KafkaProducer
+from tests.command import XMSEC, environment, new_home, xmsec
+from tests.playbooks import Aim, Run, dies
+from tests.servers import real
+from tests.servers.indexed import INCIDENTS, write
+
+from xmsec.model.ids import intent_id
+from xmsec.model.types import Intent, Rejected
+from xmsec.runtime.faust import frames
+from xmsec.store.elastic_ensure import ensure
+
+pytestmark = [pytest.mark.servers, pytest.mark.faults]
+
+INCIDENT = msgspec.structs.replace(INCIDENTS[0], id="5e5b0d" + "0" * 26)  # nobody else's
+INTENT = Intent(intent_id("contain-account", INCIDENT.id), "contain-account", INCIDENT.id)
+UNKNOWN = Intent("0" * 32, "no-such-playbook", INCIDENT.id)
+
+
+@pytest.fixture
+def aim(tmp_path: Path) -> Iterator[Aim]:
+    with Aim(tmp_path / "content") as made:
+        yield made
+
+
+@pytest.fixture
+def run(aim: Aim, kafka_bootstrap: str, es_url: str, prefix: str, tmp_path: Path) -> Run:
+    home = new_home(tmp_path / "home", Path("/nowhere"))
+    settings = {"XMSEC_CONTENT_DIRS": str(tmp_path / "content"), "XMSEC_ES_URL": es_url, "XMSEC_ES_PREFIX": prefix}
+    settings |= {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_LEASE_S": "2", "XMSEC_KEY_FILE": str(home / "key")}
+    check = xmsec("keys", "check", "--home", home).stdout.decode().split()[-1]
+    with Elasticsearch(es_url) as client:
+        ensure(client, check, prefix)
+        write(client, prefix, [], [INCIDENT])
+    made = xmsec("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
+    assert made.returncode == 0, made.stderr
+    return Run(home, settings)
+
+
+def worker(run: Run) -> subprocess.Popen[bytes]:
+    """One of any number of workers that share a home."""
+    command = [*XMSEC, "worker", "respond", "--streams", "generic.web", "--home", str(run.home)]
+    with (run.home / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=environment(run.settings))
+
+
+def send(bootstrap: str, intents: tuple[Intent, ...]) -> None:
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    value = frames.pack(frames.Cases((), (INCIDENT,), intents))
+    for partition in (0, 1, 1):  # an incident asks again with each of its findings
+        producer.send("xmsec.cases", value, partition=partition).get(timeout=30)
+    producer.close()
+
+
+def stands(run: Run) -> str:
+    listed = run.playbook("list")
+    return next((one["stands"] for one in listed if one.get("run") == INTENT.id), "")
+
+
+def test_each_intent_becomes_one_run_and_each_step_is_done_once(run: Run, aim: Aim, kafka_bootstrap: str) -> None:
+    target = aim(["before", "asked", "before", "asked", "after", "asked"])
+    send(kafka_bootstrap, (INTENT, UNKNOWN))
+    with ExitStack() as stack:
+        for process in [worker(run), worker(run)]:
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        real.until(lambda: stands(run).startswith("wait"))
+        assert [entry["kind"] for entry in run.playbook("show", INTENT.id)] == ["started"]
+    (run.stands,) = run.playbook("resume", INTENT.id)
+    run.approve()
+    assert run.die(target, "approve", INTENT.id, run.stands["step"])
+    for _ in range(5):  # each goes on with what the one before left, and is killed
+        assert dies(target, lambda: worker(run))
+    with ExitStack() as stack:
+        for process in [worker(run), worker(run)]:
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        real.until(lambda: stands(run).startswith("wait"))
+        assert stands(run).startswith("wait")
+    (key,) = target.posts
+    assert target.done == {key: 1}
+    run.finish()
+    assert reasons(kafka_bootstrap) == {"no-playbook"}
+
+
+def reasons(bootstrap: str) -> set[str]:
+    """Why respond refused what it refused."""
+    from tests.servers.test_toys_on_kafka import Reader
+
+    from xmsec.runtime.faust.topics import Cluster
+
+    with Reader(Cluster(bootstrap, ()), "dead") as dead:
+        dead.until(lambda values: any(letter.leg == "respond" for letter in letters(values)))
+        return {letter.reason for letter in letters(dead.values) if letter.leg == "respond"}
+
+
+def letters(values: list[bytes]) -> list[Rejected]:
+    return [msgspec.json.decode(value, type=Rejected) for value in values]

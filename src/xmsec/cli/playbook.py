@@ -11,8 +11,8 @@ from xmsec.cli.options import Home, Output, example
 
 if TYPE_CHECKING:
     from xmsec.cli.desk import Desk
-    from xmsec.model.types import Incident
     from xmsec.respond.drive import Driver
+    from xmsec.respond.playbook import Playbook
     from xmsec.respond.run import Next
 
 app = typer.Typer(help="CACAO 2.0 playbooks. Nothing acts without its approval.", no_args_is_help=True)
@@ -157,20 +157,21 @@ def verify(home: Home = None) -> int:
 def _driver(here: Desk, playbook: str, incident: str, by: str) -> tuple[Driver, str]:
     """Return the driver of a playbook for an incident, and the run's id."""
     from xmsec.model.ids import intent_id
-
-    found = here.incident(incident)
-    return _made(here, playbook, found, by), intent_id(playbook, found.id)
-
-
-def _made(here: Desk, playbook: str, incident: Incident, by: str) -> Driver:
-    from xmsec.model.errors import ConfigError
     from xmsec.respond.connectors import every_connector
     from xmsec.respond.drive import Driver
+
+    known = _known(here, playbook)
+    found = here.incident(incident)
+    return Driver(known, found, here.runs, every_connector(), by), intent_id(playbook, found.id)
+
+
+def _known(here: Desk, playbook: str) -> Playbook:
+    from xmsec.model.errors import ConfigError
 
     known = here.playbooks.get(playbook)
     if known is None:
         raise ConfigError(f'no playbook "{playbook}"', where="playbooks/", remedy="see xmsec playbook list")
-    return Driver(known, incident, here.runs, every_connector(), by)
+    return known
 
 
 def _run_of(here: Desk, given: str) -> str:
@@ -180,13 +181,15 @@ def _run_of(here: Desk, given: str) -> str:
 
 
 def _resumed(here: Desk, run: str, by: str) -> tuple[str, Driver]:
+    from xmsec.respond.connectors import every_connector
+    from xmsec.respond.drive import Driver
     from xmsec.respond.run import about
 
     name = _run_of(here, run)
     entries = here.runs.entries(name)
     began = entries[0].body
     incident = about(entries) or here.incident(began.get("incident", name))
-    return name, _made(here, began.get("playbook", ""), incident, by)
+    return name, Driver(_known(here, began.get("playbook", "")), incident, here.runs, every_connector(), by)
 
 
 def _standing(here: Desk, run: str) -> dict[str, Any]:

@@ -57,10 +57,9 @@ def worker(
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.logs import begin
-    from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.faust.app import NOT_YET, ROLES, Place, Shelf
+    from xmsec.runtime.faust.app import ROLES, Place, Shelf
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
 
@@ -71,8 +70,6 @@ def worker(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
         )
     begin()
-    for role in sorted(NOT_YET.keys() & wanted):
-        remark(f"xmsec: no {role} worker yet; {NOT_YET[role]}")
     key = key_of(given, create=False)
     given.home.mkdir(parents=True, exist_ok=True)
     deployment = deployment_of(given, key)

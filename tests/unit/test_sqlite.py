@@ -101,6 +101,13 @@ def test_incidents_of_one_entity_name_each_other(store: SqliteStore) -> None:
     assert rows == {incident.id: [other.id], other.id: [incident.id]}
 
 
+def test_commits_have_no_say_in_which_findings_an_incident_names(store: SqliteStore) -> None:
+    (incident, *_) = [one for outcome in MADE for one in outcome.incidents]
+    for offset, named in enumerate([("b", "c"), ("a", "b")]):  # the third, with the least id, leaves no place for the last
+        store.commit([nothing(offset, incidents=[msgspec.structs.replace(incident, findings=named)])])
+    assert store.connection.execute("SELECT finding FROM incident_findings ORDER BY finding").fetchall() == [("a",), ("b",)]
+
+
 def test_another_key_is_refused_by_name(store: SqliteStore) -> None:
     store.claim("aaaa")
     store.claim("aaaa")

@@ -234,6 +234,10 @@ class SqliteStore:
     def _write_incidents(self, incidents: Iterable[Incident]) -> None:
         incidents = list(incidents)
         self.connection.executemany(PUT_INCIDENT, [incident_columns(incident) for incident in incidents])
+        # of many findings an incident names the least: one that is no longer among them must leave, or commits would have a say
+        self.connection.executemany(
+            "DELETE FROM incident_findings WHERE incident = ?", [(incident.id,) for incident in incidents]
+        )
         members = [(finding, incident.id) for incident in incidents for finding in incident.findings]
         self.connection.executemany("INSERT OR REPLACE INTO incident_findings VALUES (?, ?)", members)
 

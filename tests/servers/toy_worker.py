@@ -1,4 +1,5 @@
 """A worker on the toys' road, as a process of its own: `python -m tests.servers.toy_worker BOOTSTRAP PREFIX FOLDER ROLE…`.
+Its login is that of the settings in its environment.
 
 What is indexed is appended to FOLDER/indexed.jsonl, by a store that is away for its first three requests.
 """
@@ -12,6 +13,8 @@ from pathlib import Path
 import msgspec
 from tests import toys
 
+from xmsec.cli.kafka import access
+from xmsec.cli.settings import settings
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent
 from xmsec.runtime.faust.app import Place, Shelf, worker
@@ -31,7 +34,7 @@ def main(bootstrap: str, prefix: str, folder: Path, roles: Sequence[str]) -> Non
             return {}
 
         shelf = Shelf(str(folder / "recordings"), "toys", 3_600)
-        place = Place(Cluster(bootstrap, STREAMS, prefix), folder / "faust", 3, 2, shelf)
+        place = Place(Cluster(bootstrap, STREAMS, prefix, access=access(settings())), folder / "faust", 3, 2, shelf)
         worker(toys.road(), place, roles, sink)
 
 

@@ -13,7 +13,8 @@ from xmsec.model.errors import ConfigError
 from xmsec.model.types import Key, Position
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.faust import frames, hops
-from xmsec.runtime.faust.topics import HOPS, TABLES, Cluster, participants
+from xmsec.runtime.faust.rights import spread
+from xmsec.runtime.faust.topics import Cluster
 from xmsec.sources.lines import LINE_BYTES
 from xmsec.sources.records import records_of
 
@@ -68,12 +69,11 @@ def test_a_key_has_one_partition_whatever_its_text() -> None:
 
 def test_a_missing_topic_is_named() -> None:
     with pytest.raises(ConfigError, match=r"xmsec\.raw\.toys\.a.*topics ensure"):
-        participants(CLUSTER, {})
+        spread(CLUSTER, {CLUSTER.raw("toys.a"): 0, CLUSTER.topic("tokened"): 4})
 
 
 def test_topics_between_hops_must_have_the_same_partitions() -> None:
-    names = [CLUSTER.raw("toys.a"), *map(CLUSTER.topic, (*HOPS, "dead")), *map(CLUSTER.changelog, TABLES)]
-    found = dict.fromkeys(names, 4)
-    assert participants(CLUSTER, found) == [("toys.a", str(number)) for number in range(4)]
+    found = dict.fromkeys(CLUSTER.topics, 4)
+    assert spread(CLUSTER, found) == ([("toys.a", str(number)) for number in range(4)], 4)
     with pytest.raises(ConfigError, match="differ"):
-        participants(CLUSTER, {**found, CLUSTER.topic("events"): 5})
+        spread(CLUSTER, {**found, CLUSTER.topic("events"): 5})

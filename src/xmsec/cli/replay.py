@@ -47,9 +47,9 @@ def replay(
 
 
 def _publish(here: Opened, topic: str, batches: Iterator[Taken]) -> None:
+    from xmsec.cli.kafka import cluster
     from xmsec.cli.output import remark
     from xmsec.runtime.faust.again import publish
-    from xmsec.runtime.faust.topics import Cluster
 
-    cluster = Cluster(here.settings.kafka_bootstrap, tuple(sorted(here.deployment.streams)))
-    remark(f"{publish(cluster, topic, batches, here.deployment.road)} events written to {topic}")
+    own = cluster(here.settings, here.deployment.streams)
+    remark(f"{publish(own, topic, batches, here.deployment.road)} events written to {topic}")

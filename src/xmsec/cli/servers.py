@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
     from xmsec.cli.settings import Settings
+    from xmsec.runtime.faust.topics import Cluster
 
 APART_S = 5.0  # what a clock that is kept by NTP does not come near
 FAR_APART_S = 60.0
@@ -23,19 +24,39 @@ def asked(streams: str | None) -> Mapping[str, Callable[[Settings], Said]]:
 
 
 def _kafka(given: Settings, streams: str | None) -> Said:
-    from xmsec.cli.worker import named
-    from xmsec.runtime.faust.topics import differing, topics
+    from xmsec.cli.kafka import named
+    from xmsec.runtime.faust.topics import look
 
     cluster = named(given, streams)
-    found = topics(cluster)
-    wrong = list(differing(cluster, found))
-    for topic, what, remedy in wrong:
-        yield Verdict("fail", f"{topic}: {what}", remedy)
-    single = sorted(name for name, topic in found.items() if topic.replicas == 1)
+    found = [topic for topic in look(cluster) if topic.name in cluster.topics]
+    missing = [topic.name for topic in found if not topic.partitions and not topic.hidden]
+    wrong = [(name, "missing") for name in missing]
+    for topic in found:
+        wrong += [(topic.name, f"{name} is {topic.settings[name]}, {value} is wanted") for name, value in topic.drift.items()]
+    yield from (Verdict("fail", f"{name}: {what}", "run `xmsec topics ensure`") for name, what in wrong)
+    single = sorted(topic.name for topic in found if topic.replicas == 1)
     if single:
         yield Verdict("warn", f"{len(single)} topics have one replica: a broker that is lost takes them along", "three brokers")
-    if not wrong:
-        yield Verdict("ok", f"{given.kafka_bootstrap}, {len(found)} topics")
+    able = [] if missing else list(_roles(cluster))
+    yield from able
+    if not wrong and not any(one.state == "fail" for one in able):
+        yield Verdict("ok", f"{given.kafka_bootstrap}, {sum(topic.partitions > 0 for topic in found)} topics")
+
+
+def _roles(cluster: Cluster) -> Said:
+    """Say which roles a worker may take with this login: one login a role is as it should be, so a few are enough."""
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.faust.rights import ROLES, survey
+
+    lacks: dict[str, ConfigError] = {}
+    for role in ROLES:
+        try:
+            survey(cluster, [role])
+        except ConfigError as error:
+            lacks[role] = error
+    for role, lack in lacks.items():
+        says = f"no worker {role}: {lack.what}; {lack.where}"
+        yield Verdict("fail" if len(lacks) == len(ROLES) else "warn", says, lack.remedy)
 
 
 def _elastic(given: Settings) -> Said:

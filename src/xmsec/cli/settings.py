@@ -24,7 +24,15 @@ class Settings(BaseSettings):
     content_dirs: Annotated[tuple[Path, ...], NoDecode] = ()  # in the environment written like PATH, in the file a list
     key_file: Path | None = None
     timezone: str = "Asia/Shanghai"
-    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_bootstrap: str = "127.0.0.1:9092"  # several brokers separated by commas
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    kafka_ca: Path | None = None
+    kafka_cert: Path | None = None
+    kafka_key: Path | None = None
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_user: str | None = None
+    kafka_password_file: Path | None = None
+    kafka_raw_hours: Annotated[int, Field(ge=1)] = 48  # raw topics hold values: no longer than a weekend
     es_url: str = "http://127.0.0.1:9200"  # several nodes separated by commas
     es_prefix: str = "xmsec"
     es_ca: Path | None = None
@@ -50,7 +58,11 @@ class Settings(BaseSettings):
     def _like_path(cls, given: Any) -> Any:
         return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
 
-    @field_validator("ingest_tokens", "tls_cert", "tls_key", "tls_client_ca", mode="before")
+    @field_validator(
+        *("ingest_tokens", "tls_cert", "tls_key", "tls_client_ca"),
+        *("kafka_ca", "kafka_cert", "kafka_key", "kafka_user", "kafka_password_file"),
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, given: Any) -> Any:
         return given or None
@@ -63,6 +75,13 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:  # no such zone; no name; the name of a folder
             raise ValueError("no such zone; write an IANA name, Asia/Shanghai") from error
         return name
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _brokers(cls, given: str) -> str:
+        if not all(re.fullmatch(r"([^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}", one.strip()) for one in given.split(",")):
+            raise ValueError("not an address; write HOST:PORT, several separated by commas")
+        return given
 
     @field_validator("es_url")
     @classmethod

@@ -56,6 +56,7 @@ def worker(
     from xmsec.classify.token import check_value
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
+    from xmsec.cli.kafka import cluster
     from xmsec.cli.logs import begin
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
@@ -75,10 +76,10 @@ def worker(
     deployment = deployment_of(given, key)
     shelf = Shelf(given.shelf, check_value(key), seal_after)
     meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
-    cluster = _cluster(given, deployment, streams)
+    own = cluster(given, deployment.streams, streams)
     with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
         responder = _responder(client, given, deployment, key) if "respond" in wanted else None
-        place = Place(cluster, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
+        place = Place(own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
         work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
 
 
@@ -126,55 +127,50 @@ def _sink(client: Elasticsearch, key: bytes, prefix: str) -> Any:
 
 @topics.command("ensure", epilog=example("xmsec topics ensure --partitions 8"))
 def topics_ensure(
-    partitions: Annotated[int, typer.Option("--partitions", help="Of each new topic.", min=1)] = 8,
-    replicas: Annotated[int, typer.Option("--replicas", help="Of each partition.", min=1)] = 1,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            "--partitions", help="Of new topics, and of raw topics that have fewer.", min=1, show_default="as there, or 8"
+        ),
+    ] = None,
+    replicas: Annotated[int, typer.Option("--replicas", help="Of each partition of a new topic.", min=1)] = 1,
     streams: Annotated[str | None, typer.Option("--streams", help="Names, separated by commas.", show_default="all")] = None,
     home: Home = None,
 ) -> None:
-    """Create the topics that are missing; safe to repeat."""
+    """Create the topics that are missing, set what differs on the others, say what was changed; safe to repeat."""
     from xmsec.cli.output import write
     from xmsec.runtime.faust.topics import ensure
 
-    for name in ensure(_named(home, streams), partitions, replicas):
-        write(name)
+    for change in ensure(_named(home, streams), partitions, replicas):
+        write(f"{change.topic} {change.what}")
 
 
 @topics.command("describe", epilog=example("xmsec topics describe"))
 def topics_describe(home: Home = None, form: Output = None) -> None:
-    """List the deployment's topics with their partitions."""
+    """List the deployment's topics with partitions, replicas, settings, and what differs from how it should be."""
     from xmsec.cli.output import rows
-    from xmsec.runtime.faust.topics import describe
+    from xmsec.runtime.faust.topics import look
 
-    found = describe(_named(home, None))
-    told = [{"topic": name, "partitions": count} for name, count in sorted(found.items())]
-    rows(told, form, {"topic": "topic", "partitions": "partitions"})
+    told = []
+    for topic in look(_named(home, None)):
+        settings = [f"{name}={value}" for name, value in topic.settings.items()]
+        drift = [f"{name}={value}" for name, value in topic.drift.items()]
+        if not topic.partitions:
+            drift = ["not shown to this login" if topic.hidden else "missing"]
+        told.append(
+            {
+                "topic": topic.name,
+                "partitions": topic.partitions,
+                "replicas": topic.replicas,
+                "settings": settings,
+                "wanted": drift,
+            }
+        )
+    rows(told, form, {name: name for name in ("topic", "partitions", "replicas", "settings", "wanted")})
 
 
 def _named(home: Path | None, streams: str | None) -> Cluster:
+    from xmsec.cli.kafka import named
     from xmsec.cli.settings import settings
 
     return named(settings(home), streams)
-
-
-def named(given: Settings, streams: str | None) -> Cluster:
-    """Return the cluster with the streams of these names, separated by commas; None: all of the content. Raises ConfigError."""
-    from xmsec.cli.home import content_dirs
-    from xmsec.content.streams import load_streams
-
-    return _cluster_of(given.kafka_bootstrap, load_streams(content_dirs(given))[0], streams)
-
-
-def _cluster(given: Settings, deployment: Deployment, streams: str | None) -> Cluster:
-    return _cluster_of(given.kafka_bootstrap, deployment.streams, streams)
-
-
-def _cluster_of(bootstrap: str, known: Any, streams: str | None) -> Cluster:
-    from xmsec.model.errors import ConfigError
-    from xmsec.runtime.faust.topics import Cluster
-
-    names = tuple(sorted(known)) if streams is None else tuple(streams.split(","))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(f'no stream "{unknown[0]}"', where="--streams", remedy=f"one of {', '.join(sorted(known))}")
-    framing = {name: known[name].lines for name in names if known[name].lines is not None}
-    return Cluster(bootstrap, names, framing=framing)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
-from xmsec.model.errors import ConfigError, PolicyError, ServiceError
+from xmsec.model.errors import ConfigError, PolicyError
 from xmsec.model.types import Tick
 from xmsec.pipeline.road import Road, Taken
 from xmsec.runtime.faust import frames, hops
+from xmsec.runtime.faust.talk import talking
 from xmsec.runtime.faust.topics import Cluster, describe
 
 
@@ -21,18 +21,19 @@ def publish(cluster: Cluster, topic: str, batches: Iterable[Taken], road: Road) 
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
     count = 0
-    with talking(cluster):
-        consumer = KafkaConsumer(bootstrap_servers=cluster.bootstrap, enable_auto_commit=False)
+    with talking(cluster.bootstrap, cluster.access) as access:
+        consumer = KafkaConsumer(enable_auto_commit=False, **access)
         try:
             numbers = consumer.partitions_for_topic(topic) if topic in consumer.topics() else None
             if not numbers:
-                raise ConfigError(f'no topic "{topic}"', where=cluster.bootstrap, remedy="create it first")
+                where, remedy = cluster.access.at(cluster.bootstrap), "create it first, with the right to write it"
+                raise ConfigError(f'no topic "{topic}" that this login sees', where=where, remedy=remedy)
             ends = consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
         finally:
             consumer.close()
         if topic in describe(cluster) and (topic != cluster.topic("tokened") or any(ends.values())):
             raise PolicyError(f'topic "{topic}" is the deployment\'s own and in use', where="--to-topic", remedy="name another")
-        producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", linger_ms=20)
+        producer = KafkaProducer(acks="all", linger_ms=20, **access)
         try:
             sent: list[Any] = []
             for taken in batches:
@@ -46,15 +47,3 @@ def publish(cluster: Cluster, topic: str, batches: Iterable[Taken], road: Road) 
         finally:
             producer.close()
     return count
-
-
-@contextmanager
-def talking(cluster: Cluster) -> Iterator[None]:
-    """Say in one line that Kafka does not answer."""
-    from kafka.errors import KafkaError
-
-    try:
-        yield
-    except KafkaError as error:
-        what = f"Kafka does not answer as it should ({type(error).__name__})"
-        raise ServiceError(what, where=cluster.bootstrap, remedy="check XMSEC_KAFKA_BOOTSTRAP and the topic") from error

@@ -20,12 +20,14 @@ from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Source
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames
+from xmsec.runtime.faust.access import credentials, servers
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.meter import Meter
 from xmsec.runtime.faust.post import Post, log
 from xmsec.runtime.faust.record import LEG, Record
-from xmsec.runtime.faust.topics import Cluster, describe, participants, topic_id
+from xmsec.runtime.faust.rights import survey
+from xmsec.runtime.faust.topics import Cluster, topic_id
 from xmsec.runtime.responder import Responder
 from xmsec.store.archive import Archive
 from xmsec.store.recorder import Origin, Recorder
@@ -63,10 +65,9 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     """Run these roles until a signal; it ends the process.
 
     sink: where findings, incidents and intents go; it raises a ServiceError that may be retried when it must be waited for.
-    Raises ConfigError when topics are missing, ServiceError when Kafka does not answer.
+    Raises ConfigError when topics or rights are missing, ServiceError when Kafka does not answer.
     """
-    found = describe(place.cluster)
-    spread = (participants(place.cluster, found), found[place.cluster.topic("events")])
+    spread = survey(place.cluster, roles)
     apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles))]
     logging.getLogger("aiokafka").setLevel(
         logging.CRITICAL
@@ -127,13 +128,15 @@ def _app(place: Place, role: str) -> faust.App:
     place.datadir.mkdir(parents=True, exist_ok=True)
     return faust.App(
         place.cluster.group(role),
-        broker=f"kafka://{place.cluster.bootstrap}",
+        broker=";".join(f"kafka://{one}" for one in servers(place.cluster.bootstrap)),
+        broker_credentials=credentials(place.cluster.access),
         store="memory://",
         datadir=str(place.datadir),
         key_serializer="raw",
         value_serializer="raw",
         web_enabled=False,
         topic_disable_leader=True,
+        topic_allow_declare=False,  # `topics ensure` makes them; a worker may not
         table_standby_replicas=0,
         stream_wait_empty=True,  # a frame in hand is finished before its partition goes to another worker
         broker_session_timeout=place.session_s,

@@ -1,38 +1,43 @@
-"""The deployment's topics: made, and looked at, through kafka-python's administration client."""
+"""The deployment's topics: what they are called and how they should be, made and looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from xmsec.content.streams import Framing
-from xmsec.model.errors import ConfigError, ServiceError
-from xmsec.model.types import Source
+from xmsec.model.errors import ConfigError, PolicyError
+from xmsec.runtime.faust.access import Access
 from xmsec.runtime.faust.frames import MESSAGE_BYTES
+from xmsec.runtime.faust.talk import NOT_ALLOWED, RIGHTS, admin
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
 HOPS = ("tokened", "events", "findings", "cases")  # the topics between hops; all have the same partitions
 TABLES = ("clocks", "states", "incidents")  # their changelogs have the same, too
-DAY_MS = 86_400_000
-_KEPT_MS = {"dead": 30 * DAY_MS, "control": 7 * DAY_MS, "raw": 2 * DAY_MS}  # raw holds values: no longer than a weekend
-_HOP_MS = 7 * DAY_MS  # a worker may be down for a long holiday's week
+ALONE = ("dead", "control")  # one partition each
+PARTITIONS = 8
+HOUR_MS = 3_600_000
+_KEPT_H = {"dead": 30 * 24, "control": 7 * 24}
+_HOP_H = 7 * 24  # a worker may be down for a long holiday's week
 
 
 class Cluster(msgspec.Struct, frozen=True):
     """Where a deployment's Kafka is, and what its topics are called.
 
-    streams: those whose raw topics it reads; framing: of those whose records have several lines.
+    streams: those whose raw topics it reads; framing: of those whose records have several lines; raw_hours: how long raw
+    topics, which hold values, keep them.
     """
 
     bootstrap: str
     streams: tuple[str, ...]
     prefix: str = "xmsec"
     framing: Mapping[str, Framing] = {}
+    access: Access = Access()
+    raw_hours: int = 48
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic."""
@@ -50,130 +55,171 @@ class Cluster(msgspec.Struct, frozen=True):
         """Return the topic that a stream's records come in by."""
         return f"{self.prefix}.raw.{stream}"
 
+    @property
+    def between(self) -> list[str]:
+        """The topics whose partitions are the same: between hops, and their changelogs."""
+        return [*map(self.topic, HOPS), *map(self.changelog, TABLES)]
+
+    @property
+    def topics(self) -> list[str]:
+        """All topics."""
+        return sorted([*map(self.raw, self.streams), *self.between, *map(self.topic, ALONE)])
+
 
 class Topic(msgspec.Struct, frozen=True):
-    """A topic that is there. settings: those that differ from the broker's."""
+    """A topic as it is. partitions: 0 when it is not there, or hidden: this login may not see whether it is.
 
+    settings: those that matter, empty when they may not be read; drift: setting → how it should be.
+    """
+
+    name: str
     partitions: int
     replicas: int
     settings: Mapping[str, str]
+    drift: Mapping[str, str]
+    hidden: bool = False
 
 
-def _wanted(cluster: Cluster, partitions: int) -> dict[str, int]:
-    wanted = {cluster.raw(stream): partitions for stream in cluster.streams}
-    wanted |= {cluster.topic(name): partitions for name in HOPS}
-    wanted |= {cluster.changelog(name): partitions for name in TABLES}
-    return wanted | {cluster.topic(name): 1 for name in ("dead", "control")}
+class Change(msgspec.Struct, frozen=True):
+    """What was done to a topic."""
+
+    topic: str
+    what: str
 
 
-def topics(cluster: Cluster) -> Mapping[str, Topic]:
-    """Return those of the deployment's topics that are there, by name."""
-    from kafka.admin import ConfigResource, ConfigResourceType
-
-    with _admin(cluster) as admin:
-        names = sorted(_wanted(cluster, 1).keys() & set(admin.list_topics()))
-        if not names:
-            return {}
-        told = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-        settings = {name: given for by_name in told.values() for name, given in by_name.items()}
-        return {
-            topic["name"]: Topic(
-                len(topic["partitions"]),
-                min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
-                {name: str(given["value"]) for name, given in settings.get(topic["name"], {}).items()},
-            )
-            for topic in admin.describe_topics(names)
-        }
-
-
-def differing(cluster: Cluster, found: Mapping[str, Topic]) -> Iterator[tuple[str, str, str]]:
-    """Say which topics are not as they must be: topic, what is wrong, what to do."""
-    for name in sorted(_wanted(cluster, 1).keys() - found.keys()):
-        yield name, "missing", "run `xmsec topics ensure`"
-    counts = {found[name].partitions for name in _between(cluster) if name in found}
-    if len(counts) > 1:
-        yield ", ".join(_between(cluster)), f"{sorted(counts)} partitions", "delete and make them anew with the same number"
-    for name in sorted(found):
-        for setting, value in _settings(cluster, name).items():
-            present = found[name].settings.get(setting, "the broker's own")
-            if present != value:
-                remedy = f"kafka-configs.sh --alter --topic {name} --add-config {setting}={value}"
-                yield name, f"{setting} is {present}, {value} is wanted", remedy
-
-
-def ensure(cluster: Cluster, partitions: int = 8, replicas: int = 1) -> Sequence[str]:
-    """Create the topics that are missing; return their names. Safe to repeat, and changes none that is there."""
-    wanted = _wanted(cluster, partitions)
-    with _admin(cluster) as admin:
-        from kafka.admin import NewTopic
-
-        missing = sorted(set(wanted) - set(admin.list_topics()))
-        new = [NewTopic(name, wanted[name], replicas, topic_configs=_settings(cluster, name)) for name in missing]
-        if new:
-            admin.create_topics(new, wait_for_metadata=True)
-    return missing
-
-
-def _settings(cluster: Cluster, name: str) -> dict[str, str]:
+def wanted(cluster: Cluster, name: str, replicas: int) -> dict[str, str]:
+    """Return the settings that a topic should have."""
     kind = name.removeprefix(cluster.prefix + ".").partition(".")[0]
+    settings = {
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(MESSAGE_BYTES),
+        "min.insync.replicas": str(min(2, max(1, replicas - 1))),  # what is acknowledged survives a broker
+    }
     if name.endswith("-changelog"):
-        return {"max.message.bytes": str(MESSAGE_BYTES), "cleanup.policy": "compact"}
-    settings = {"max.message.bytes": str(MESSAGE_BYTES), "retention.ms": str(_KEPT_MS.get(kind, _HOP_MS))}
+        return {**settings, "cleanup.policy": "compact"}
+    settings["retention.ms"] = str((cluster.raw_hours if kind == "raw" else _KEPT_H.get(kind, _HOP_H)) * HOUR_MS)
     if kind == "raw":  # `received` is when it came to us, not what a producer's clock says
         settings["message.timestamp.type"] = "LogAppendTime"
     return settings
 
 
+def ensure(cluster: Cluster, partitions: int | None = None, replicas: int = 1) -> Sequence[Change]:
+    """Create the topics that are missing, and give the others the settings they should have; return what was changed.
+
+    partitions: of new topics, and of raw topics that have fewer; None: as those that are there. Safe to repeat.
+    Raises PolicyError, before anything is changed, when a topic would lose partitions or its states their places.
+    """
+    with admin(cluster.bootstrap, cluster.access) as client:
+        found = {topic.name: topic for topic in _look(client, cluster) if topic.name in cluster.topics}
+        there = [topic for topic in found.values() if topic.partitions]
+        count = _count(cluster, there, partitions)
+        where = cluster.access.at(cluster.bootstrap)
+        if any(topic.hidden or (topic.partitions and not topic.settings) for topic in found.values()):
+            raise ConfigError("Kafka does not let this login see our topics and their settings", where=where, remedy=RIGHTS)
+        grown = _grow(client, cluster, there, partitions)
+        altered = _alter(client, cluster, there)
+        return [*_create(client, cluster, found, count, replicas), *grown, *altered]
+
+
+def _count(cluster: Cluster, there: Iterable[Topic], partitions: int | None) -> int:
+    """Return how many partitions a new topic gets."""
+    between = {topic.name: topic.partitions for topic in there if topic.name in cluster.between}
+    if partitions is not None:
+        for topic in there:
+            moved = topic.name in between and topic.partitions != partitions
+            if moved or (topic.name not in map(cluster.topic, ALONE) and topic.partitions > partitions):
+                why = "states lie by partition" if moved else "Kafka takes no partition away"
+                remedy = f"--partitions {topic.partitions}, or leave it out"
+                raise PolicyError(
+                    f"{topic.name} has {topic.partitions} partitions: {why}", where=cluster.bootstrap, remedy=remedy
+                )
+        return partitions
+    return next(iter(between.values()), PARTITIONS)
+
+
+def _create(
+    client: KafkaAdminClient, cluster: Cluster, found: Mapping[str, Topic], count: int, replicas: int
+) -> Sequence[Change]:
+    from kafka.admin import NewTopic
+
+    alone = {cluster.topic(name): 1 for name in ALONE}
+    new = {name: alone.get(name, count) for name in cluster.topics if not found[name].partitions}
+    if new:
+        made = [NewTopic(name, many, replicas, topic_configs=wanted(cluster, name, replicas)) for name, many in new.items()]
+        client.create_topics(made, wait_for_metadata=True)
+    return [Change(name, f"created, partitions {many}, replicas {replicas}") for name, many in new.items()]
+
+
+def _grow(client: KafkaAdminClient, cluster: Cluster, there: Iterable[Topic], partitions: int | None) -> Sequence[Change]:
+    raw = [topic for topic in there if topic.name in map(cluster.raw, cluster.streams) and topic.partitions < (partitions or 0)]
+    if raw:
+        client.create_partitions({topic.name: partitions for topic in raw})
+    return [Change(topic.name, f"partitions {topic.partitions} → {partitions}; restart the workers") for topic in raw]
+
+
+def _alter(client: KafkaAdminClient, cluster: Cluster, there: Iterable[Topic]) -> Sequence[Change]:
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    drifted = [topic for topic in there if topic.drift]
+    if drifted:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name, dict(topic.drift)) for topic in drifted]
+        told: Mapping[str, str] = client.alter_configs(asked).get("topic", {})
+        for name, answer in sorted(told.items()):
+            if answer != "OK":
+                where = cluster.access.at(cluster.bootstrap)
+                raise ConfigError(f"Kafka does not let this login set {name}", where=where, remedy=RIGHTS)
+    return [
+        Change(topic.name, f"{name} {topic.settings[name]} → {value}")
+        for topic in drifted
+        for name, value in topic.drift.items()
+    ]
+
+
+def look(cluster: Cluster) -> Sequence[Topic]:
+    """Return the deployment's topics, those that are missing too, and others that begin with its prefix.
+
+    Raises ConfigError when the login may see none of them.
+    """
+    with admin(cluster.bootstrap, cluster.access) as client:
+        found = _look(client, cluster)
+    if all(topic.hidden for topic in found):
+        what, remedy = "Kafka does not let this login see any of our topics", RIGHTS
+        raise ConfigError(what, where=cluster.access.at(cluster.bootstrap), remedy=remedy)
+    return found
+
+
+def _look(client: KafkaAdminClient, cluster: Cluster) -> list[Topic]:
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    listed = {name for name in client.list_topics() if name.startswith((cluster.prefix + ".", cluster.prefix + "-"))}
+    names = sorted({*listed, *cluster.topics})
+    described = {topic["name"]: topic for topic in client.describe_topics(names)}
+    found = {name: topic["partitions"] for name, topic in described.items() if not topic["error_code"]}
+    hidden = {name for name, topic in described.items() if topic["error_code"] == NOT_ALLOWED}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
+    told = client.describe_configs(asked, config_filter="all").get("topic", {}) if asked else {}
+    seen = [_topic(cluster, name, found[name], told.get(name, {})) for name in names if name in found]
+    return sorted(
+        [*seen, *(Topic(name, 0, 0, {}, {}, name in hidden) for name in names if name not in found)], key=lambda one: one.name
+    )
+
+
+def _topic(cluster: Cluster, name: str, partitions: Sequence[Any], told: Mapping[str, Any]) -> Topic:
+    replicas = min((len(one["replica_nodes"]) for one in partitions), default=0)
+    should = wanted(cluster, name, replicas)
+    settings = {key: str(told[key]["value"]) for key in should if key in told}
+    drift = {key: value for key, value in should.items() if settings.get(key, value) != value}
+    return Topic(name, len(partitions), replicas, settings, drift if name in cluster.topics else {})
+
+
 def describe(cluster: Cluster) -> Mapping[str, int]:
-    """Return the deployment's topics that are there, by name, with their partitions."""
-    with _admin(cluster) as admin:
-        names = [name for name in admin.list_topics() if name.startswith((cluster.prefix + ".", cluster.prefix + "-"))]
-        found = admin.describe_topics(sorted(names)) if names else []
-    return {topic["name"]: len(topic["partitions"]) for topic in found}
+    """Return those of the deployment's topics that are there and seen by this login, by name, with their partitions."""
+    with admin(cluster.bootstrap, cluster.access) as client:
+        return {topic.name: topic.partitions for topic in _look(client, cluster) if topic.partitions}
 
 
 def topic_id(cluster: Cluster, name: str) -> str:
     """Return what tells a topic from one of the same name that was made after it was deleted."""
-    with _admin(cluster) as admin:
-        (found,) = admin.describe_topics([cluster.topic(name)])
+    with admin(cluster.bootstrap, cluster.access) as client:
+        (found,) = client.describe_topics([cluster.topic(name)])
     return str(found["topic_id"])
-
-
-def participants(cluster: Cluster, found: Mapping[str, int]) -> Sequence[Source]:
-    """Return every partition of the raw topics: each takes part in event time from the start.
-
-    Raises ConfigError when a topic is missing, or the topics between hops differ in their partitions.
-    """
-    names = [*(cluster.raw(stream) for stream in cluster.streams), *_between(cluster), cluster.topic("dead")]
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise ConfigError(
-            f"topics are missing: {', '.join(missing[:3])}", where=cluster.bootstrap, remedy="run `xmsec topics ensure`"
-        )
-    if len({found[name] for name in _between(cluster)}) > 1:
-        raise ConfigError(
-            "topics between hops differ in their partitions",
-            where=cluster.bootstrap,
-            remedy=f"give {', '.join(_between(cluster))} the same number",
-        )
-    return [(stream, str(number)) for stream in cluster.streams for number in range(found[cluster.raw(stream)])]
-
-
-def _between(cluster: Cluster) -> list[str]:
-    return [*map(cluster.topic, HOPS), *map(cluster.changelog, TABLES)]
-
-
-@contextmanager
-def _admin(cluster: Cluster) -> Iterator[KafkaAdminClient]:
-    from kafka import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap)
-    except KafkaError as error:
-        remedy = "start it, or set XMSEC_KAFKA_BOOTSTRAP"
-        raise ServiceError("Kafka does not answer", where=cluster.bootstrap, remedy=remedy) from error
-    try:
-        yield admin
-    finally:
-        admin.close()

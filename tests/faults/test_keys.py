@@ -1,11 +1,21 @@
-"""The token key: made once, and no other one is taken for a home that has tokens."""
+"""The token key: made once, rotated whole or not at all, and no other one is taken for a home that has tokens."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.command import xmsec
+from tests.command import KEY, environment, rows, xmsec
+
+from xmsec.cli.keyfile import read_keys
+from xmsec.store.archive import Archive
 
 pytestmark = pytest.mark.faults
 
@@ -38,3 +48,143 @@ def test_a_key_that_was_lost_is_not_replaced_by_a_scan(used: Path) -> None:
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert b"no key file" in ended.stderr
     assert not (used / "key").exists()
+
+
+def test_another_hash_is_refused_by_name(used: Path) -> None:
+    for command in (["keys", "check"], ["replay"], ["scan", "-"], ["doctor"]):
+        told = xmsec(*command, "--home", used, given=LINE, env={"XMSEC_TOKEN_HASH": "hmac-sm3"})
+        said = told.stderr + told.stdout
+        assert told.returncode in (1, 2)
+        assert b"made under HMAC-SHA-256 (check value " in said
+        assert b"this key's hash is HMAC-SM3 (sm3:" in said
+
+
+# kills the process, for good, at the n-th thing that it does to a file after the key was read
+KILLED = """
+import os, sys
+seen, last = 0, int(sys.argv.pop(1))
+def watch(event, arguments):
+    global seen
+    if event in ("open", "os.rename", "os.remove", "os.chmod") and (seen or str(arguments[0]).endswith(".part")):
+        seen += 1
+        if seen > last:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(watch)
+from xmsec.cli.entry import main
+main()
+"""
+
+
+def test_a_rotation_that_is_killed_leaves_the_old_file_or_the_new_one(home: Path) -> None:
+    before = read_keys(home / "key").check
+    outcomes = []
+    for last in range(20):
+        (home / "key").write_text(KEY)
+        command = [sys.executable, "-c", KILLED, str(last), "keys", "rotate", "--home", str(home)]
+        ended = subprocess.run(command, capture_output=True, env=environment(), check=False)
+        found = read_keys(home / "key").check.split("+")
+        assert found[0] == before
+        outcomes.append((ended.returncode, len(found)))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+    assert {(-signal.SIGKILL, 1), (-signal.SIGKILL, 2), (0, 2)} == set(outcomes)
+    assert (home / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_rotations_at_once_are_one(home: Path) -> None:
+    folder = os.open(home, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    told = xmsec("keys", "rotate", "--home", home)
+    os.close(folder)
+    assert (told.returncode, told.stdout) == (2, b"")
+    assert b"keys are replaced by another process" in told.stderr
+
+
+def visit(number: int) -> bytes:
+    when = datetime.now(UTC) + timedelta(seconds=1)
+    return (
+        f'203.0.113.9 - - [{when:%d/%b/%Y:%H:%M:%S +0000}] "GET /people/13959200{number:03d} HTTP/1.1" 200 1 "-" "x"\n'.encode()
+    )
+
+
+def token_of(home: Path, number: int, **more: str) -> str:
+    (event,) = rows(xmsec("parse", "-", "--stream", "generic.web", "--home", home, given=visit(number), env=more).stdout)
+    return event["spans"][0]["token"]
+
+
+def test_tokens_of_two_epochs_are_linked_both_ways_for_the_while_and_not_after(used: Path) -> None:
+    old, other = token_of(used, 1), token_of(used, 2)
+    told = xmsec("keys", "rotate", "--at", "now", "--link", "1h", "--home", used)
+    assert told.returncode == 0, told.stderr
+    new = token_of(used, 1)
+    assert old != new
+    assert xmsec("scan", "-", "--stream", "generic.web", "--home", used, given=visit(1) + LINE).returncode == 0
+
+    def linked(token: str) -> list[str]:
+        asked = xmsec("keys", "linked", token, "--home", used)
+        assert asked.returncode == 0, asked.stderr
+        return asked.stdout.decode().split()
+
+    assert (linked(old), linked(new), linked(other)) == ([new], [old], [])
+    key, body = used / "key", (used / "key").read_text()
+    passed = re.sub(r"(?m)^2 (\S+) \S+ 1h", r"2 \1 2026-01-02T03:04:05+08:00 1h", body)
+    key.write_text(passed)  # as if the while had passed
+    assert (linked(old), linked(new)) == ([], [])
+    assert b"its while ended" in xmsec("keys", "check", "--home", used).stdout
+    retired = xmsec("keys", "retire", "--home", used)
+    assert (retired.returncode, retired.stdout.count(b"retired")) == (0, 1)
+    assert KEY not in key.read_text()
+    key.write_text(key.read_text().replace(" 1h ", " 3650d "))  # whoever makes the while longer has no key to open links with
+    assert (linked(old), linked(new)) == ([], [])
+    assert token_of(used, 1) == new
+
+
+def test_who_does_not_know_the_newest_epoch_is_told_by_name(used: Path, tmp_path: Path) -> None:
+    old = (used / "key").read_bytes()
+    assert xmsec("keys", "rotate", "--home", used).returncode == 0
+    assert xmsec("scan", "-", "--home", used, given=LINE).returncode == 0
+    checks = read_keys(used / "key").check
+    archive = Archive(str(tmp_path / "shelf"))
+    archive.claim(checks)
+    behind = tmp_path / "old-key"
+    behind.write_bytes(old)
+    behind.chmod(0o600)
+    given = {"XMSEC_KEY_FILE": str(behind), "XMSEC_RECORDINGS": str(tmp_path / "shelf"), "XMSEC_ES_URL": "http://127.0.0.1:9"}
+    for command in (
+        ["scan", "-"],
+        ["incidents", "list"],
+        ["replay"],
+        ["worker", "classify"],
+        ["worker", "record"],
+        ["backup", tmp_path / "b"],
+    ):
+        told = xmsec(*command, "--home", used if command[0] != "worker" else tmp_path / "w", env=given, given=LINE)
+        assert (told.returncode, told.stdout) == (2, b""), command
+        newest = checks.split("+")[-1].encode()
+        assert b"made under epoch 2 (check value " + newest + b"); the key file here ends with epoch 1" in told.stderr
+
+
+def test_keys_by_a_command_are_rotated_where_they_are(home: Path) -> None:
+    for command in ("create", "rotate", "retire"):
+        told = xmsec("keys", command, "--home", home, env={"XMSEC_KEY_COMMAND": "cat key"})
+        assert (told.returncode, told.stdout) == (2, b"")
+        assert b"the key comes from a command; XMSEC_KEY_COMMAND=cat; " in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--at", "2020-01-01T00:00:00Z"], b"lies in the past"),
+        (["--at", "soon"], b"not a moment; --at"),
+        (["--link", "long"], b"not a while; --link"),
+        (["--hash", "md5"], b'no hash "md5"; --hash'),
+    ],
+    ids=["past", "no moment", "no while", "no hash"],
+)
+def test_what_cannot_be_a_rotation_changes_nothing(home: Path, arguments: list[str], said: bytes) -> None:
+    before = (home / "key").read_bytes()
+    told = xmsec("keys", "rotate", *arguments, "--home", home)
+    assert (told.returncode, told.stderr.count(b"\n")) == (2, 1)
+    assert said in told.stderr
+    assert (home / "key").read_bytes() == before

@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
+from xmsec.classify.epochs import Keyring, Pen
 from xmsec.classify.kept import KEPT
 from xmsec.classify.recognise import Place, Recognisers
-from xmsec.classify.token import UNTOKENISED, identity, tokener
+from xmsec.classify.token import UNTOKENISED
 from xmsec.classify.typed import kind_of, may_be_large
 from xmsec.classify.work import CUT_FROM_IT, FIELD_CHARACTERS, WHOLE, WHOLE_URL, Field, Hits, Parts, Plan, Work, text_of
 from xmsec.content.classifiers import Classifiers, Recogniser
@@ -46,31 +47,37 @@ class _Writing(msgspec.Struct, frozen=True):
     kept: _Kept
 
 
+class _Moment(msgspec.Struct, frozen=True):
+    """A record's own time, and what writes its tokens."""
+
+    time: datetime
+    pen: Pen
+
+
 def classifier(
-    classifiers: Classifiers, streams: Mapping[str, Stream], key: bytes, cache: Path | None = None
+    classifiers: Classifiers, streams: Mapping[str, Stream], key: bytes | Keyring, cache: Path | None = None
 ) -> Callable[[Sequence[Parsed]], Sequence[Tokened]]:
     """Return the leg for one deployment. Raises ContentError for content that names what does not exist."""
     for recogniser in classifiers.recognisers:
         for name in recogniser.xmsec.kept.values():
             if name not in KEPT:
                 raise ContentError(f'kept "{name}" is unknown', where=recogniser.name, remedy=f"use {', '.join(sorted(KEPT))}")
-    return _Leg(Recognisers(classifiers.recognisers, cache), streams, key)
+    return _Leg(Recognisers(classifiers.recognisers, cache), streams, Keyring.of(key))
 
 
 class _Leg:
     """The classify leg; what it remembers (clean texts, plans, tokens) is bounded and never changes a result."""
 
-    def __init__(self, recognisers: Recognisers, streams: Mapping[str, Stream], key: bytes) -> None:
+    def __init__(self, recognisers: Recognisers, streams: Mapping[str, Stream], keyring: Keyring) -> None:
         self._recognisers = recognisers
         self._writings = list(map(_writing, recognisers.content))
         self._streams = streams
-        self._token = tokener(key)
         self._fields: dict[tuple[str, str], Field] = {}
-        self._plans: dict[tuple[str, tuple[str, ...]], Plan] = {}
+        self._plans: dict[tuple[Pen, str, tuple[str, ...]], Plan] = {}
         self._remembered = 0
         readable = Place("", readable=True)  # a dataset's name begins with a server's address
         self._dataset = Field("", readable, None, set())
-        self._key = key
+        self._pen = keyring.pen
 
     def __repr__(self) -> str:
         return f"classify({self._recognisers})"
@@ -106,21 +113,21 @@ class _Leg:
             field.clean.clear()
 
     def _plan(self, parsed: Parsed) -> Plan:
-        stream = parsed.position.stream
-        shape = (stream, tuple(parsed.fields))
+        pen = self._pen(parsed.time, parsed.received)
+        shape = (pen, parsed.position.stream, tuple(parsed.fields))
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= SHAPES or len(self._fields) >= FIELDS:
                 self._plans.clear()
                 self._fields.clear()
-            plan = self._plans[shape] = self._make_plan(stream, shape[1], parsed.time)
+            plan = self._plans[shape] = self._make_plan(shape[1], shape[2], _Moment(parsed.time, pen))
         return plan
 
-    def _make_plan(self, stream: str, names: Sequence[str], time: datetime) -> Plan:
+    def _make_plan(self, stream: str, names: Sequence[str], moment: _Moment) -> Plan:
         renamed: dict[str, str] = {}
         tokens: list[Span] = []
         for name in names:
-            new, spans = self._rename(name, time)
+            new, spans = self._rename(name, moment)
             if new != name:
                 while new in renamed.values() or new in names:  # two ways of writing one value
                     new += "_"
@@ -132,7 +139,7 @@ class _Leg:
         url = self._url(fields)
         scanned = tuple((field.name, field.clean, field) for field in fields)
         alone = tuple(one for one in scanned if one[2] not in url)
-        return Plan(stream.partition(".")[0], scanned, alone, url, renamed, tuple(tokens))
+        return Plan(stream.partition(".")[0], scanned, alone, url, renamed, tuple(tokens), moment.pen)
 
     def _url(self, fields: Sequence[Field]) -> tuple[Field, ...]:
         """Return the whole URL and the fields cut from it, as far as they are scanned alike and their names are no context."""
@@ -140,17 +147,17 @@ class _Leg:
         url = tuple(alike[name] for name in (WHOLE_URL, *CUT_FROM_IT) if name in alike and self._recognisers.silent(name))
         return url if len(url) > 1 and url[0].name == WHOLE_URL else ()
 
-    def _rename(self, name: str, time: datetime) -> tuple[str, list[Span]]:
+    def _rename(self, name: str, moment: _Moment) -> tuple[str, list[Span]]:
         """Replace values in a field's name: in the whole of it (an address has dots of its own), then between its dots."""
         if len(name) > FIELD_CHARACTERS:
             return UNTOKENISED, []
-        new, spans = self._replaced(name, time)
-        parts = [self._replaced(part, time) for part in new.split(".")]
+        new, spans = self._replaced(name, moment)
+        parts = [self._replaced(part, moment) for part in new.split(".")]
         return ".".join(part for part, _ in parts), [*spans, *(span for _, more in parts for span in more)]
 
-    def _replaced(self, text: str, time: datetime) -> tuple[str, list[Span]]:
+    def _replaced(self, text: str, moment: _Moment) -> tuple[str, list[Span]]:
         found, unsettled = self._recognisers.find([text])
-        return self._spliced("", text, None if unsettled else found.get(0, []), time)
+        return self._spliced("", text, None if unsettled else found.get(0, []), moment)
 
     def _field(self, stream: str, name: str) -> Field:
         field = self._fields.get((stream, name))
@@ -168,12 +175,13 @@ class _Leg:
     def _event(self, parsed: Parsed, plan: Plan, found: dict[str, Parts] | None) -> Tokened:
         position = parsed.position
         fields, datasets, flags = parsed.fields, parsed.datasets, parsed.flags
-        given = None if parsed.given_id is None else identity(self._key, parsed.given_id)
+        given = None if parsed.given_id is None else plan.pen.identity(parsed.given_id)
         spans: tuple[Span, ...] = ()
         if found is not None or plan.renamed:
             found = found or {}
-            datasets = self._datasets(parsed, found.get(self._dataset.name))
-            fields, spans, flags = self._tokened(parsed, plan, found)
+            moment = _Moment(parsed.time, plan.pen)
+            datasets = self._datasets(parsed, found.get(self._dataset.name), moment)
+            fields, spans, flags = self._tokened(parsed, plan, found, moment)
         event = Event(
             event_id(position, given),
             parsed.time,
@@ -189,13 +197,15 @@ class _Leg:
         )
         return event, spans
 
-    def _datasets(self, parsed: Parsed, parts: Parts | None) -> tuple[str, ...]:
+    def _datasets(self, parsed: Parsed, parts: Parts | None, moment: _Moment) -> tuple[str, ...]:
         names = list(parsed.datasets)
         for part, (text, hits) in (parts or {}).items():
-            names[part] = self._spliced("", text, hits, parsed.time)[0]
+            names[part] = self._spliced("", text, hits, moment)[0]
         return tuple(names)
 
-    def _tokened(self, parsed: Parsed, plan: Plan, found: dict[str, Parts]) -> tuple[Fields, tuple[Span, ...], tuple[str, ...]]:
+    def _tokened(
+        self, parsed: Parsed, plan: Plan, found: dict[str, Parts], moment: _Moment
+    ) -> tuple[Fields, tuple[Span, ...], tuple[str, ...]]:
         """Return the fields with tokens in the place of values, their spans, and the flags with what was replaced whole."""
         renamed = plan.renamed
         fields: Fields = (
@@ -207,7 +217,7 @@ class _Leg:
             parts = found.get(old)
             if parts is not None:
                 name = renamed.get(old, old)
-                fields[name], more = self._value(name, fields[name], parts, parsed.time)
+                fields[name], more = self._value(name, fields[name], parts, moment)
                 spans += more
                 if None in [hits for _, hits in parts.values()]:
                     flags = (*flags, f"untokenised:{name}")
@@ -216,35 +226,37 @@ class _Leg:
             spans += more
         return fields, tuple(spans), flags
 
-    def _value(self, name: str, value: Any, parts: Parts, time: datetime) -> tuple[Any, list[Span]]:
+    def _value(self, name: str, value: Any, parts: Parts, moment: _Moment) -> tuple[Any, list[Span]]:
         if WHOLE in parts:
-            return self._spliced(name, *parts[WHOLE], time)
+            return self._spliced(name, *parts[WHOLE], moment)
         items = list(value)
         spans: list[Span] = []
         at = 0
         for index in range(len(items)):
             if index in parts:
-                items[index], more = self._spliced(name, *parts[index], time)
+                items[index], more = self._spliced(name, *parts[index], moment)
                 spans += (msgspec.structs.replace(span, start=span.start + at, end=span.end + at) for span in more)
             at += len(text_of(items[index])) + 1
         return items, spans
 
-    def _spliced(self, name: str, text: str, hits: Hits, time: datetime) -> tuple[str, list[Span]]:
+    def _spliced(self, name: str, text: str, hits: Hits, moment: _Moment) -> tuple[str, list[Span]]:
         """Put tokens in the place of hits; a text that could not be settled is replaced whole."""
         if hits is None:
             return UNTOKENISED, []
         pieces: list[str] = []
         spans: list[Span] = []
         at = length = 0
+        write, seal = moment.pen.token, moment.pen.link
         for hit in hits:
             writing = self._writings[hit.which]
             canonical = self._recognisers.canonical(hit, text)
-            token = self._token(writing.canonical_type, canonical)
-            kept = _kept(writing.kept, canonical, time) if writing.kept else {}
+            token = write(writing.canonical_type, canonical)
+            link = "" if seal is None else seal(writing.canonical_type, canonical)
+            kept = _kept(writing.kept, canonical, moment.time) if writing.kept else {}
             pieces += (text[at : hit.left], token)
             start = length + hit.left - at
             at, length = hit.right, start + len(token)
-            spans.append(Span(name, start, length, writing.type, writing.recogniser, hit.score, token, kept))
+            spans.append(Span(name, start, length, writing.type, writing.recogniser, hit.score, token, kept, link))
         pieces.append(text[at:])
         return "".join(pieces), spans
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from xmsec.classify.epochs import Pen
 from xmsec.classify.recognise import Recognisers
 from xmsec.classify.token import masked, tokener
 from xmsec.content.classifiers import Classifiers, Language
@@ -31,14 +32,14 @@ class Entity(msgspec.Struct, frozen=True):
 
 
 def line_classifier(
-    classifiers: Classifiers, key: bytes, language: Language | None = None, cache: Path | None = None
+    classifiers: Classifiers, key: bytes | Pen, language: Language | None = None, cache: Path | None = None
 ) -> Callable[[str], list[Entity]]:
     """Return the function that says what is sensitive in a line: entities in order, without overlaps, longest first.
 
     language: whose recognisers and context words are used; None means all. Raises ContentError for content that does not load.
     """
     recognisers = Recognisers(classifiers.recognisers, cache, language)
-    token = tokener(key)
+    token = key.token if isinstance(key, Pen) else tokener(key)
 
     def classify_line(text: str) -> list[Entity]:
         visible, places = _visible(text.translate(_FORGED) if not text.isascii() else text)

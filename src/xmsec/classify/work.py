@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.classify.epochs import Pen
 from xmsec.classify.hit import Hit
 from xmsec.classify.part import Part
 from xmsec.classify.recognise import Place
@@ -38,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What is done with a document of these field names.
 
     fields: those that are scanned; url: a URL and what was cut from it, or nothing; alone: the others; renamed: old name → name
-    with tokens.
+    with tokens; pen: what wrote those, and writes the tokens of the document.
     """
 
     system: str
@@ -47,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     url: tuple[Field, ...]
     renamed: dict[str, str]
     tokens: tuple[Span, ...]
+    pen: Pen
 
 
 Hits = list[Hit] | None  # None: the text cannot be tokenised

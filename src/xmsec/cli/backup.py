@@ -13,6 +13,7 @@ from xmsec.cli.options import Home, example
 from xmsec.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from xmsec.classify.epochs import Keyring
     from xmsec.cli.settings import Settings
     from xmsec.store.backup import Manifest
 
@@ -35,8 +36,8 @@ def backup(
     """
     from importlib.metadata import version
 
-    from xmsec.cli.home import content_dirs, now
-    from xmsec.cli.key import read_key
+    from xmsec.cli.home import content_dirs, key_of, now
+    from xmsec.cli.keyfile import written
     from xmsec.cli.output import write as say
     from xmsec.cli.settings import settings
     from xmsec.runtime.assemble import content_revision
@@ -45,25 +46,23 @@ def backup(
     given = settings(home)
     if not given.home.is_dir():
         raise ConfigError("no such home", where=str(given.home), remedy="name it by --home")
-    key = read_key(given.key_path)
-    check = _check(given, key)
+    keyring = key_of(given, create=False)
+    check = _check(given, keyring)
     about = About(version("xmsec"), now(), check, content_revision(content_dirs(given)))
-    manifest = write(given.home, file, about, f"{key.hex()}\n".encode() if with_key else None)
+    manifest = write(given.home, file, about, written(keyring).encode() if with_key else None)
     size = sum(entry.bytes for entry in manifest.files.values())
     say(f"{file} {check} {len(manifest.files)} files, {size} bytes{', with the key' if with_key else ''}")
 
 
-def _check(given: Settings, key: bytes) -> str:
-    """Return the key's check value. Raises ConfigError when the home's tokens were made with another."""
-    from xmsec.classify.token import check_value
+def _check(given: Settings, keyring: Keyring) -> str:
+    """Return the keys' check values. Raises ConfigError when the home's tokens were made with others."""
     from xmsec.store.backup import claimed
+    from xmsec.store.claim import agrees
 
-    value = check_value(key)
     present = claimed(given.store_path) if given.store_path.exists() else ""
-    if present and present != value:
-        what = f"made with another key (check value {present}, this key's is {value})"
-        raise ConfigError(what, where=str(given.store_path), remedy="use its key file")
-    return value
+    if present:
+        agrees(present, keyring.check, str(given.store_path), "use its key file")
+    return keyring.check
 
 
 def restore(file: File, home: Home = None) -> None:
@@ -104,17 +103,14 @@ def restore(file: File, home: Home = None) -> None:
 
 def _settle_key(given: Settings, restored: Path, manifest: Manifest) -> None:
     """Make sure that the home has the key of its tokens. Raises ConfigError."""
-    from xmsec.classify.token import check_value
-    from xmsec.cli.key import read_key
+    from xmsec.cli.home import key_of
+    from xmsec.store.claim import agrees
     from xmsec.store.migrate import versions
 
     if manifest.store_version > versions()[-1][0]:
         raise ConfigError(f"made by a newer xmsec ({manifest.xmsec})", where="the backup", remedy="upgrade xmsec")
-    if given.key_path.exists():
-        present = check_value(read_key(given.key_path))
-        if present != manifest.key_check:
-            what = f"made with another key (check value {manifest.key_check}, this key's is {present})"
-            raise ConfigError(what, where=str(given.key_path), remedy="put its own key there")
+    if given.key_command or given.key_path.exists():
+        agrees(manifest.key_check, key_of(given, create=False).check, given.key_place, "put its own key there")
     elif restored.exists():
         given.key_path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(restored, given.key_path)

@@ -54,14 +54,19 @@ def _settings(given: Settings) -> Said:
     for name in type(given).model_fields:
         value = getattr(given, name)
         told = os.pathsep.join(map(str, value)) if isinstance(value, tuple) else value  # as the environment writes it
+        if name == "key_command" and value:
+            told = value[0]  # what follows may be somebody's secret
         yield Verdict("ok", f"XMSEC_{name.upper()}={'' if told is None else told}")
 
 
 def _key(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
-    from xmsec.cli.key import read_key
+    from xmsec.cli.home import key_of, now
 
-    yield Verdict("ok", f"{given.key_path}, check value {check_value(read_key(given.key_path))}")
+    keyring, present = key_of(given, create=False), now()
+    over = [one.number for one, ends in zip(keyring.epochs, keyring.ends, strict=True) if one.key and ends <= present]
+    if over:
+        yield Verdict("warn", f"the while of epoch {over[-1]} is over: its key is still there", "xmsec keys retire")
+    yield Verdict("ok", f"{given.key_place}, check value {keyring.check}")
 
 
 def _permissions(given: Settings) -> Said:
@@ -144,9 +149,9 @@ def _sources(given: Settings) -> Said:
 
 
 def _store(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
-    from xmsec.cli.key import read_key
+    from xmsec.cli.home import key_of
     from xmsec.store.backup import claimed
+    from xmsec.store.claim import agrees
     from xmsec.store.migrate import versions
 
     path = given.store_path
@@ -154,11 +159,8 @@ def _store(given: Settings) -> Said:
         yield Verdict("warn", f"nothing was read yet: {path}", "xmsec scan or run make it; workers need none")
         return
     with closing(_reading(path)) as connection:
-        own, present = check_value(read_key(given.key_path)), claimed(path)
-        if present and present != own:
-            yield Verdict(
-                "fail", f"made with another key (check value {present}, this key's is {own}): {path}", "use its key file"
-            )
+        if present := claimed(path):
+            agrees(present, key_of(given, create=False).check, str(path), "use its key file")
         (schema,), (sound,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("user_version", "quick_check(1)"))
         (findings,) = connection.execute("SELECT count(*) FROM findings").fetchone()
     if schema > versions()[-1][0]:

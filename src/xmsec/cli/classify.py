@@ -56,7 +56,7 @@ def classify(
 
 def _classifier(home: Path | None, lang: Spoken | None) -> Callable[[str], list[Entity]]:
     from xmsec.classify.text import line_classifier
-    from xmsec.cli.home import content_dirs, key_of
+    from xmsec.cli.home import content_dirs, key_of, now
     from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
     from xmsec.content.classifiers import load_classifiers
@@ -65,4 +65,5 @@ def _classifier(home: Path | None, lang: Spoken | None) -> Callable[[str], list[
     classifiers, problems = load_classifiers(content_dirs(given))
     for problem in problems:
         remark(f"xmsec: {problem}")
-    return line_classifier(classifiers, key_of(given, create=True), None if lang is None else lang.value, given.home / "cache")
+    pen = key_of(given, create=True).pen(now(), now())
+    return line_classifier(classifiers, pen, None if lang is None else lang.value, given.home / "cache")

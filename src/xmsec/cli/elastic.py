@@ -24,15 +24,14 @@ COLUMNS = {"index": "index", "documents": "documents", "bytes": "bytes", "schema
 
 @index.command("ensure", epilog=example("xmsec index ensure"))
 def ensure(home: Home = None) -> None:
-    """Create index templates and aliases, take older indices along, write the key's check value; safe to repeat."""
-    from xmsec.classify.token import check_value
+    """Create index templates and aliases, take older indices along, write the keys' check values; safe to repeat."""
     from xmsec.cli.home import key_of
     from xmsec.cli.output import write
     from xmsec.cli.settings import settings
     from xmsec.store.elastic_ensure import ensure as make
 
     given = settings(home)
-    check = check_value(key_of(given, create=False))
+    check = key_of(given, create=False).check
     with elastic(given) as client:
         for line in make(client, check, given.es_prefix):
             write(line)

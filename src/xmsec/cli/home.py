@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from xmsec.cli.key import create_key, read_key
+from xmsec.classify.epochs import Keyring
+from xmsec.cli.keyfile import create_keys, read_keys
 from xmsec.cli.output import remark
 from xmsec.cli.settings import Settings, settings
 from xmsec.model.errors import ConfigError
@@ -33,11 +34,9 @@ def now() -> datetime:
 class Opened:
     """What a command works with; `close` gives the store back."""
 
-    def __init__(self, given: Settings, deployment: Deployment, key: bytes) -> None:
-        from xmsec.classify.token import check_value
-
+    def __init__(self, given: Settings, deployment: Deployment, keyring: Keyring) -> None:
         self.settings, self.deployment = given, deployment
-        self.key, self.key_check = key, check_value(key)
+        self.keyring, self.key_check = keyring, keyring.check
         self.recordings = given.home / "recordings"
         self.store = SqliteStore(given.store_path, deployment.codecs)
         self.store.claim(self.key_check)
@@ -81,11 +80,20 @@ def one_of(given: str, known: Iterable[str], what: str, see: str) -> str:
     return found[0]
 
 
-def key_of(given: Settings, *, create: bool) -> bytes:
-    """Read the deployment's key; an embedded home makes it at its first start, and no other for a store that it has."""
+def key_of(given: Settings, *, create: bool) -> Keyring:
+    """Read the deployment's keys, from a command where one is named.
+
+    An embedded home makes its key at its first start, and no other for a store that it has.
+    """
+    if given.key_command:
+        from xmsec.cli.keycommand import ask_keys
+
+        if given.key_file is not None:
+            raise ConfigError("given twice", where="XMSEC_KEY_FILE, XMSEC_KEY_COMMAND", remedy="keep one of them")
+        return ask_keys(given.key_command, given.token_hash)
     if create and given.key_file is None and not given.key_path.exists() and not given.store_path.exists():
-        return create_key(given.key_path)
-    return read_key(given.key_path)
+        return create_keys(given.key_path, given.token_hash)
+    return read_keys(given.key_path, given.token_hash)
 
 
 def content_dirs(given: Settings) -> Sequence[Path]:
@@ -98,9 +106,9 @@ def content_dirs(given: Settings) -> Sequence[Path]:
     return [shipped(), *given.content_dirs]
 
 
-def deployment_of(given: Settings, key: bytes) -> Deployment:
+def deployment_of(given: Settings, keyring: Keyring) -> Deployment:
     """Assemble the road of a home from its content; what does not load is named on stderr."""
-    deployment = assemble(content_dirs(given), given.home, key, given.zone)
+    deployment = assemble(content_dirs(given), given.home, keyring, given.zone)
     for problem in deployment.problems:
         remark(f"xmsec: {problem}")
     return deployment
@@ -121,8 +129,8 @@ def opened(home: Path | None, *, write: bool) -> Iterator[Opened]:
         raise ConfigError("no such home", where=str(given.home), remedy="run xmsec demo or xmsec scan first, or name --home")
     try:
         refuse(given.home)
-        key = key_of(given, create=write)
-        here = Opened(given, deployment_of(given, key), key)
+        keyring = key_of(given, create=write)
+        here = Opened(given, deployment_of(given, keyring), keyring)
         try:
             yield here
         finally:

@@ -109,7 +109,7 @@ def _network(here: Opened) -> AbstractContextManager[Network]:
     certificate = Certificate(given.tls_cert, given.tls_key, given.tls_client_ca) if given.tls_cert is not None else None
     limits = Limits(given.home / "spool", given.spool_mb << 20, timedelta(hours=given.spool_hours))
     doors = Doors(certificate, given.ingest_tokens)
-    return network(here.deployment.streams, here.store.states().clocks, limits, doors, Clocked(now, here.key))
+    return network(here.deployment.streams, here.store.states().clocks, limits, doors, Clocked(now, here.keyring.marks(now())))
 
 
 def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iterator[Sequence[Raw | Tick]]:

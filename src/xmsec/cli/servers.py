@@ -60,15 +60,14 @@ def _roles(cluster: Cluster) -> Said:
 
 
 def _elastic(given: Settings) -> Said:
-    from xmsec.classify.token import check_value
     from xmsec.cli.elastic import elastic
-    from xmsec.cli.key import read_key
+    from xmsec.cli.home import key_of
     from xmsec.store.elastic_ensure import check, present
     from xmsec.store.elastic_schema import SCHEMA
 
     with elastic(given) as client:
         yield from _nodes(client)
-        check(client, check_value(read_key(given.key_path)), given.es_prefix)
+        check(client, key_of(given, create=False).check, given.es_prefix)
         older = [one.name for one in present(client, given.es_prefix) if one.schema < SCHEMA]
         if older:
             yield Verdict("fail", f"older mapping: {', '.join(older[:3])}", "run `xmsec index ensure`")

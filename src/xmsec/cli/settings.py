@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ class Settings(BaseSettings):
     home: Path = Path(".xmsec")
     content_dirs: Annotated[tuple[Path, ...], NoDecode] = ()  # in the environment written like PATH, in the file a list
     key_file: Path | None = None
+    key_command: Annotated[tuple[str, ...], NoDecode] = ()  # in the environment written as a shell's words, in the file a list
+    token_hash: Literal["hmac-sha256", "hmac-sm3"] | None = None
     timezone: str = "Asia/Shanghai"
     kafka_bootstrap: str = "127.0.0.1:9092"  # several brokers separated by commas
     kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
@@ -57,6 +60,11 @@ class Settings(BaseSettings):
     @classmethod
     def _like_path(cls, given: Any) -> Any:
         return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
+
+    @field_validator("key_command", mode="before")
+    @classmethod
+    def _words(cls, given: Any) -> Any:
+        return shlex.split(given) if isinstance(given, str) else given  # ValueError: an open quote
 
     @field_validator(
         *("ingest_tokens", "tls_cert", "tls_key", "tls_client_ca"),
@@ -108,8 +116,13 @@ class Settings(BaseSettings):
 
     @property
     def key_path(self) -> Path:
-        """Where the key is: `XMSEC_KEY_FILE`, else `key` in the home."""
+        """Where the key file is: `XMSEC_KEY_FILE`, else `key` in the home."""
         return self.key_file or self.home / "key"
+
+    @property
+    def key_place(self) -> str:
+        """Where the key comes from, for people: the command's first word, or the file."""
+        return f"XMSEC_KEY_COMMAND={self.key_command[0]}" if self.key_command else str(self.key_path)
 
     @property
     def store_path(self) -> Path:

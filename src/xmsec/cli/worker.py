@@ -53,7 +53,6 @@ def worker(
 
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
-    from xmsec.classify.token import check_value
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.kafka import cluster
@@ -71,16 +70,17 @@ def worker(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
         )
     begin()
-    key = key_of(given, create=False)
+    keyring = key_of(given, create=False)
     given.home.mkdir(parents=True, exist_ok=True)
-    deployment = deployment_of(given, key)
-    shelf = Shelf(given.shelf, check_value(key), seal_after)
+    deployment = deployment_of(given, keyring)
+    shelf = Shelf(given.shelf, keyring.check, seal_after)
     meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
     own = cluster(given, deployment.streams, streams)
     with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
-        responder = _responder(client, given, deployment, key) if "respond" in wanted else None
+        _compare(given, client, keyring.check)
+        responder = _responder(client, given, deployment, keyring.check) if "respond" in wanted else None
         place = Place(own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
-        work(deployment.road, place, wanted, _sink(client, key, given.es_prefix) if "index" in wanted else None)
+        work(deployment.road, place, wanted, _sink(client, keyring.check, given.es_prefix) if "index" in wanted else None)
 
 
 @contextmanager
@@ -98,26 +98,44 @@ def _watched(meter: Meter, host: str, port: int) -> Iterator[None]:
         yield
 
 
-def _responder(client: Elasticsearch, given: Settings, deployment: Deployment, key: bytes) -> Responder:
+def _responder(client: Elasticsearch, given: Settings, deployment: Deployment, key_check: str) -> Responder:
     import logging
 
-    from xmsec.classify.token import check_value
     from xmsec.cli.desk import elastic_runs
     from xmsec.respond.connectors import every_connector
     from xmsec.runtime.responder import Responder
     from xmsec.store.elastic_ensure import check
 
-    check(client, check_value(key), given.es_prefix)
+    check(client, key_check, given.es_prefix)
     say = logging.getLogger("xmsec.worker").warning
     return Responder(deployment.playbooks, elastic_runs(client, given), every_connector(), lambda error: say("%s", error))
 
 
-def _sink(client: Elasticsearch, key: bytes, prefix: str) -> Any:
-    from xmsec.classify.token import check_value
+def _compare(given: Settings, client: Elasticsearch, key_check: str) -> None:
+    """Refuse other keys than the deployment's, and keys that lack its newest epoch, as far as who knows them answers."""
+    from elasticsearch import ApiError, TransportError
+
+    from xmsec.cli.output import remark
+    from xmsec.model.errors import ServiceError
+    from xmsec.store.archive import Archive
+    from xmsec.store.claim import agrees
+    from xmsec.store.elastic_ensure import OTHER, kept_check
+
+    try:
+        Archive(given.shelf).check(key_check)
+        kept = kept_check(client, given.es_prefix)
+    except (ServiceError, ApiError, TransportError):
+        remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
+        return
+    if kept:
+        agrees(kept, key_check, f"{given.es_url}, {given.es_prefix}-*", OTHER)
+
+
+def _sink(client: Elasticsearch, key_check: str, prefix: str) -> Any:
     from xmsec.store.elastic import index as write
     from xmsec.store.elastic_ensure import check
 
-    check(client, check_value(key), prefix)
+    check(client, key_check, prefix)
 
     def sink(findings: Any, incidents: Any, _intents: Any) -> Any:
         return write(client, findings, incidents, prefix=prefix).refused

@@ -121,7 +121,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag="event", omit_defaults=Tr
 class Span(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where a token stands in an event's field: code points of the tokened text, `end` exclusive.
 
-    kept: the few attributes that the type's classifier declares to survive; nothing else can.
+    kept: the few attributes that the type's classifier declares to survive; nothing else can. link: for a while after the key
+    was rotated, the earlier token of the same value, sealed.
     """
 
     field: str
@@ -132,6 +133,7 @@ class Span(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     score: float
     token: str
     kept: dict[str, str] = {}
+    link: str = ""
 
 
 class Grade(msgspec.Struct, frozen=True):

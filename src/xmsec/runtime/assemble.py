@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.classify.epochs import Keyring
 from xmsec.classify.grade import grader
 from xmsec.classify.road import classifier
 from xmsec.content.classifiers import load_classifiers
@@ -47,7 +48,7 @@ class Deployment(msgspec.Struct, frozen=True):
     codecs: Mapping[str, type[Any]]
 
 
-def assemble(dirs: Sequence[Path], home: Path, key: bytes, zone: tzinfo) -> Deployment:
+def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinfo) -> Deployment:
     """Load the content directories (later ones replace files of the same name) and the home's ledger and models."""
     streams, problems = load_streams(dirs)
     classifiers, wrong = load_classifiers(dirs)

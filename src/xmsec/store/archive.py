@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xmsec.model.errors import ConfigError, ServiceError
-from xmsec.store.recording import check_claim
+from xmsec.store.claim import agrees
 
 if TYPE_CHECKING:
     from xmsec.store.sealed import Sealed
@@ -45,17 +45,16 @@ class Archive:
         self._local = isinstance(self._fs, pafs.LocalFileSystem)
 
     def claim(self, key_check: str) -> None:
-        """Keep the key's check value here. Raises ConfigError when the tokens here were made with another key."""
+        """Keep the keys' check values here. Raises ConfigError when the tokens here were made with other keys."""
         if not self.check(key_check):
             self.put(_KEY_CHECK, key_check.encode())
 
     def check(self, key_check: str) -> bool:
-        """Whether a check value is kept here. Raises ConfigError when it is another key's."""
+        """Whether these check values are kept here. Raises ConfigError when they are other keys'."""
         present = self.get(_KEY_CHECK)
         if present is None:
             return False
-        check_claim(present.decode("ascii", "replace"), key_check, self.place)
-        return True
+        return agrees(present.decode("ascii", "replace"), key_check, self.place)
 
     def names(self, below: str = "") -> list[tuple[str, int]]:
         """Return the paths of all files below a folder, with their sizes, sorted."""

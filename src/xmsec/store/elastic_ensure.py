@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xmsec.model.errors import ConfigError, ServiceError
+from xmsec.store.claim import agrees
 from xmsec.store.elastic_schema import PREFIX, SCHEMA, SETTINGS, TABLES, Table, deployment_index
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COPIED = 500  # documents a request: 2 to 5 KiB each
 RETRIES = 6  # of documents that a busy server did not take: two minutes
+OTHER = "use its key file, or another Elasticsearch"
 AGAIN = "run `xmsec index ensure` again"
 _DEPLOYMENT = {"dynamic": "strict", "properties": {"check": {"type": "keyword"}, "schema": {"type": "long"}}}
 
@@ -66,18 +68,21 @@ def check(client: Elasticsearch, key_check: str | None, prefix: str = PREFIX) ->
     found = client.options(ignore_status=404).get(index=where, id="key").get("_source", {})
     if not found.get("schema", 1 if "check" in found else 0):
         raise ConfigError("no index yet", where=where, remedy="run `xmsec index ensure`")
-    if key_check not in (None, found["check"]):
-        raise ConfigError(
-            f"made with another key (check value {found['check']}, this key's is {key_check})",
-            where=where,
-            remedy="use its key file, or another Elasticsearch",
-        )
+    if key_check is not None and not agrees(found["check"], key_check, where, OTHER):
+        what = f"not told of epoch {key_check.count('+') + 1} yet (check value {found['check']})"
+        raise ConfigError(what, where=where, remedy="run `xmsec index ensure`; it notes the new key")
     schema = found.get("schema", 1)
     if schema < SCHEMA:
         what = f"older mapping (schema {schema}, this version writes {SCHEMA})"
         raise ConfigError(what, where=where, remedy="run `xmsec index ensure`; it takes the records along")
     if schema > SCHEMA:
         raise _newer(where, schema)
+
+
+def kept_check(client: Elasticsearch, prefix: str = PREFIX) -> str:
+    """Return the check values of the tokens' keys, "" before `ensure` was run."""
+    found = client.options(ignore_status=404).get(index=deployment_index(prefix), id="key").get("_source", {})
+    return str(found.get("check", ""))
 
 
 def present(client: Elasticsearch, prefix: str = PREFIX) -> Iterator[Present]:
@@ -100,8 +105,10 @@ def _claim(client: Elasticsearch, key_check: str, prefix: str) -> None:
     first = {"check": key_check, "schema": 0}  # until all is made
     client.options(ignore_status=409).create(index=index, id="key", document=first, refresh=True)
     found = client.get(index=index, id="key")["_source"]
-    if found["check"] != key_check or found.get("schema", 1) > SCHEMA:
+    if found.get("schema", 1) > SCHEMA:
         check(client, key_check, prefix)
+    if not agrees(found["check"], key_check, index, OTHER):
+        client.update(index=index, id="key", doc={"check": key_check}, retry_on_conflict=5, refresh=True)
 
 
 def _refuse_newer(client: Elasticsearch, prefix: str) -> None:

@@ -16,8 +16,8 @@ from operator import itemgetter
 from xmsec.model.clock import EPOCH
 from xmsec.model.types import Source, Tick
 from xmsec.store.archive import Archive
+from xmsec.store.claim import agrees
 from xmsec.store.columns import Row
-from xmsec.store.recording import check_claim
 from xmsec.store.sealed import READ_ROWS, Sealed, about, framed, opened, received_of
 
 Between = tuple[datetime | None, datetime | None]
@@ -67,7 +67,7 @@ def _thread(archive: Archive, files: Sequence[Sealed], key_check: str, between: 
             continue
         with archive.open(one.path) as source, opened(source, one.path) as file:
             said = about(file, one.path)
-            check_claim(said.key_check, key_check, f"{archive.place} {one.path}")
+            agrees(said.key_check, key_check, f"{archive.place} {one.path}")
             latest = max(latest, said.received[0])
             for participant in said.participants:
                 if participant not in told:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Context, Tick
+from xmsec.store.claim import agrees
 
 if TYPE_CHECKING:
     from xmsec.store.columns import Row
@@ -192,22 +193,10 @@ def _received(item: Context | Row) -> datetime:
 
 
 def _claim(path: Path, key_check: str) -> None:
-    if not key_check:
-        return
-    if not path.exists():
-        path.write_text(key_check)
-    else:
-        check_claim(path.read_text(), key_check, str(path.parent))
-
-
-def check_claim(present: str, key_check: str, where: str) -> None:
-    """Raise ConfigError when recordings were made with another key."""
-    if present != key_check:
-        raise ConfigError(
-            f"made with another key (check value {present}, this key's is {key_check})",
-            where=where,
-            remedy="use its key file, or another home",
-        )
+    if key_check and (not path.exists() or not agrees(path.read_text(), key_check, str(path.parent))):
+        part = path.with_suffix(".part")
+        part.write_text(key_check)
+        part.replace(path)
 
 
 def _entry(committed: str | None) -> tuple[int, int]:

@@ -55,8 +55,8 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def span_row(span: Span) -> dict[str, Any]:
-    """Write a span."""
-    return {name: getattr(span, name) for name in span.__struct_fields__}
+    """Write a span; a link stands there only after a rotation."""
+    return {name: getattr(span, name) for name in span.__struct_fields__ if name != "link" or span.link}
 
 
 def finding_row(finding: Finding, incident: str | None = None, status: str = UNTOUCHED) -> dict[str, Any]:

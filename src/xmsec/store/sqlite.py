@@ -21,6 +21,7 @@ from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.ids import digest
 from xmsec.model.ports import Held, Outcome, Owned
 from xmsec.model.types import Clock, Finding, Incident, Intent, Position, Rejected, Source
+from xmsec.store.claim import agrees
 from xmsec.store.migrate import migrate
 from xmsec.store.statements import (
     ADD_COUNT,
@@ -151,17 +152,11 @@ class SqliteStore:
             connection.execute("INSERT OR REPLACE INTO triage VALUES (?, ?, ?)", (subject, status, assignee))
 
     def claim(self, key_check: str) -> None:
-        """Make sure that this store's tokens were made with one key. Raises ConfigError."""
+        """Make sure that this store's tokens were made with these keys, and note newer ones. Raises ConfigError."""
         present = self.meta().get("key_check")
-        if present is None:
+        if present is None or not agrees(present, key_check, str(self._path)):
             with self.transaction():
                 self._write_meta({"key_check": key_check})
-        elif present != key_check:
-            raise ConfigError(
-                f"made with another key (check value {present}, this key's is {key_check})",
-                where=str(self._path),
-                remedy="use its key file, or another home",
-            )
 
     def meta(self) -> Mapping[str, str]:
         """Return the entries that were committed with outcomes."""

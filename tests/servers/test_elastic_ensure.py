@@ -17,7 +17,7 @@ from xmsec.model.ports import Query
 from xmsec.model.types import Label
 from xmsec.respond.chain import Entry
 from xmsec.store import elastic, elastic_ensure
-from xmsec.store.elastic_ensure import check, ensure
+from xmsec.store.elastic_ensure import check, ensure, kept_check
 from xmsec.store.elastic_read import ElasticReader
 from xmsec.store.elastic_schema import SCHEMA, TABLES, Table
 from xmsec.store.rows import finding_row, incident_row
@@ -50,6 +50,21 @@ def test_it_makes_every_alias_and_changes_nothing_when_repeated(client: Elastics
     for name in ("findings", "incidents", "labels", "coverage", "runs"):
         assert client.count(index=f"{prefix}-{name}")["count"] == 0
     check(client, "aaaa", prefix)
+
+
+def test_after_a_rotation_it_notes_the_new_key_and_who_lacks_it_is_told(client: Elasticsearch, prefix: str) -> None:
+    ensure(client, "aaaa", prefix)
+    with pytest.raises(ConfigError, match=r"not told of epoch 2 yet \(check value aaaa\).*run `xmsec index ensure`"):
+        check(client, "aaaa+bbbb", prefix)
+    ensure(client, "aaaa+bbbb", prefix)
+    assert (check(client, "aaaa+bbbb", prefix), kept_check(client, prefix)) == (None, "aaaa+bbbb")
+    for use in (check, ensure):
+        with pytest.raises(ConfigError, match=r"made under epoch 2 \(check value bbbb\); the key file here ends with epoch 1"):
+            use(client, "aaaa", prefix)
+        with pytest.raises(ConfigError, match="made with another key"):
+            use(client, "aaaa+cccc", prefix)
+    with pytest.raises(ConfigError, match=r"made under HMAC-SHA-256 \(check value aaaa\), this key's hash is HMAC-SM3"):
+        ensure(client, "sm3:aaaa", prefix)
 
 
 def test_two_at_once_do_not_hinder_each_other(es_url: str, client: Elasticsearch, prefix: str) -> None:

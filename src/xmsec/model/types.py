@@ -102,7 +102,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag="event", omit_defaults=Tr
     """One tokened ECS document: all that detectors, recordings and stores ever see.
 
     flags: `far_future` (its time moves no watermark), `cut`, `replaced` (broken UTF-8), `rejected` (an ECS `pipeline_error`:
-    the record is in the dead letters, this stands for it), `untokenised:<field>` (the field was replaced whole).
+    the record is in the dead letters, this stands for it), `untokenised:<field>` (the field was replaced whole), `retried`
+    (it was refused before, and is late).
     """
 
     id: str

@@ -87,6 +87,8 @@ class _Hand:
                 return "", False, self._maximum or event.time
             if "far_future" in event.flags:
                 return "", False, event.time
+            if "retried" in event.flags:  # its windows may have closed, and its partition has no time of its own
+                return "", True, event.time
         if self._maximum is None or event.time > self._maximum:
             self._maximum = event.time
             return "", False, event.time

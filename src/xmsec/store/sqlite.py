@@ -26,6 +26,7 @@ from xmsec.store.migrate import migrate
 from xmsec.store.statements import (
     ADD_COUNT,
     ADD_PROPOSAL,
+    DROP_DEAD,
     PUT_DEAD,
     PUT_FINDING,
     PUT_INCIDENT,
@@ -34,7 +35,7 @@ from xmsec.store.statements import (
     finding_columns,
     incident_columns,
 )
-from xmsec.store.states import SqliteStates, micros, state_hash
+from xmsec.store.states import SqliteStates, from_micros, micros, state_hash
 
 DEAD_ROWS = 1_000  # kept of one stream, leg and reason: enough to see a pattern; the total stays exact
 
@@ -113,11 +114,17 @@ class SqliteStore:
         }
 
     def commit(
-        self, outcomes: Sequence[Outcome], *, scan: Collection[Source] = (), meta: Mapping[str, str] | None = None
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        scan: Collection[Source] = (),
+        meta: Mapping[str, str] | None = None,
+        retried: Collection[Rejected] = (),
     ) -> None:
         """Write what batches gave, in one transaction; an outcome whose clocks have all passed already is left out.
 
-        scan: the partitions that one scan reads, to whose input the findings belong; meta: entries that go with it.
+        scan: the partitions that one scan reads, to whose input the findings belong; meta: entries that go with it; retried:
+        dead letters whose records were taken this time, and which leave.
         """
         fresh, clocks = self._fresh(outcomes)
         states: dict[Owned, Held | None] = {}
@@ -133,6 +140,7 @@ class SqliteStore:
             self._write_intents(intent for outcome in fresh for intent in outcome.intents)
             self._write_dead([rejected for outcome in fresh for rejected in outcome.rejected])
             self._write_counts(fresh)
+            self._settle_dead(retried)
             self._write_meta(meta or {})
         self._states.settle(states, clocks)
 
@@ -145,6 +153,15 @@ class SqliteStore:
             totals = Counter(("rejected", one.position.stream, f"{one.leg}:{one.reason}") for one in fresh)
             self.connection.executemany(ADD_COUNT, ((*names, total) for names, total in totals.items()))
         return len(fresh)
+
+    def dead(self, stream: str | None = None) -> Sequence[Rejected]:
+        """Return the dead letters that are kept, of one stream or of all, in the order of their positions."""
+        query = "SELECT stream, partition, offset, part, leg, reason, at FROM dead ORDER BY stream, partition, offset, part"
+        return [
+            Rejected(Position(*row[:4]), row[4], row[5], from_micros(row[6]))
+            for row in self.connection.execute(query)
+            if stream in (None, row[0])
+        ]
 
     def triage(self, subject: str, status: str, assignee: str = "") -> None:
         """Set what people say of a finding or an incident."""
@@ -254,6 +271,16 @@ class SqliteStore:
                 self.connection.execute(PUT_DEAD, dead_columns(one))
         rows = [(*names, total) for names, total in totals.items()]
         self.connection.executemany("INSERT OR REPLACE INTO dead_totals VALUES (?, ?, ?, ?)", rows)
+
+    def _settle_dead(self, retried: Collection[Rejected]) -> None:
+        """Take dead letters away whose records were taken after all."""
+        for one in retried:
+            columns = dead_columns(one)[:6]
+            self.connection.execute(DROP_DEAD, columns)
+            self.connection.execute(
+                "UPDATE dead_totals SET total = total - 1 WHERE stream = ? AND leg = ? AND reason = ?", columns[:3]
+            )
+        self.connection.execute("DELETE FROM dead_totals WHERE total <= 0")
 
     def _write_counts(self, outcomes: Sequence[Outcome]) -> None:
         counts: Counter[tuple[str, str, str]] = Counter()

@@ -21,9 +21,9 @@ from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import Message, Post, log
 from xmsec.runtime.faust.topics import Cluster
+from xmsec.runtime.retry import RECEIVE
 from xmsec.sources.records import records_of
 
-ID_HEADER = "xmsec-id"
 BATCH = 500  # messages: at 500 events a frame Faust carries 36,700 events/s, at one 14,700
 LINGER_S = 0.1  # for fuller frames: each costs the later hops some 20 ms, whatever it holds
 
@@ -70,7 +70,7 @@ class Classify:
                 return
             item = batch[0]
             place = Position(*item.source, -1) if isinstance(item, Tick) else self._position(item.message)
-            messages, rejected = [], [self._post.broken("classify", place, error)]
+            messages, rejected = [], [self._post.broken(RECEIVE, place, error)]
         await self._post.send(messages)
         await self._post.reject(rejected)
         for item in batch:
@@ -83,7 +83,7 @@ class Classify:
             if isinstance(item, Tick):
                 records.append(item)
                 continue
-            given_id = item.headers.get(ID_HEADER)
+            given_id = item.headers.get(hops.ID_HEADER)
             own_id = given_id.decode("utf-8", "replace") if given_id else None
             received = datetime.fromtimestamp(item.message.timestamp, UTC)  # the broker's: the same whenever it is read
             place = self._position(item.message)

@@ -25,6 +25,8 @@ from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.share import Heard, Kept, Share
 from xmsec.sources.lines import Found
 
+ID_HEADER = "xmsec-id"  # of a raw message: its producer's own name for it
+
 
 def records(message: Position, received: datetime, found: Sequence[Found], given_id: str | None) -> Iterator[Raw]:
     """Yield the records of one raw message, told apart by `part`; an empty message is one blank record."""

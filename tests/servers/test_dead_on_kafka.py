@@ -25,7 +25,7 @@ from xmsec.model.types import Event, Parsed, Position, Raw, Rejected, Tick
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import dead, frames
 from xmsec.runtime.faust.topics import Cluster, ensure
-from xmsec.runtime.retry import name_of
+from xmsec.runtime.refused import name_of
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 

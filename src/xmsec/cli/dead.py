@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xmsec.cli.home import Opened
     from xmsec.cli.settings import Settings
     from xmsec.model.types import Rejected, Source
-    from xmsec.runtime.retry import Fate
+    from xmsec.runtime.refused import Fate
     from xmsec.sources.file import Content
 
 app = typer.Typer(help="Dead letters: where a refused record stands and why; never the record.", no_args_is_help=True)
@@ -103,7 +103,7 @@ def _in_home(home: Path | None, stream: str | None) -> Listed:
 
 
 def _chance(letter: Rejected, held: Mapping[Source, Content]) -> str:
-    from xmsec.runtime.retry import LEGS
+    from xmsec.runtime.refused import LEGS
     from xmsec.sources.spool import PARTITION
 
     if letter.leg not in LEGS:
@@ -128,7 +128,7 @@ def _held(here: Opened, letters: Iterable[Rejected], paths: Sequence[str]) -> di
 
 def _carried_again(home: Path | None, paths: Sequence[str], stream: str | None) -> Iterator[tuple[Rejected, Fate]]:
     from xmsec.cli.home import now, opened
-    from xmsec.runtime.retry import LEGS
+    from xmsec.runtime.refused import LEGS
     from xmsec.runtime.retry import retry as again
 
     with opened(home, write=True) as here:
@@ -139,7 +139,7 @@ def _carried_again(home: Path | None, paths: Sequence[str], stream: str | None) 
 def _on_kafka(given: Settings, stream: str | None) -> Listed:
     from xmsec.cli.worker import named
     from xmsec.runtime.faust.dead import letters, present
-    from xmsec.runtime.retry import LEGS
+    from xmsec.runtime.refused import LEGS
     from xmsec.store.rows import dead_row
 
     cluster = named(given, None)

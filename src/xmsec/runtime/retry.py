@@ -11,17 +11,16 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from itertools import groupby
-from typing import Literal
 
 import msgspec
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Event, Position, Raw, Rejected, Source, Span, Tick
 from xmsec.pipeline.batch import carry_on
-from xmsec.pipeline.road import Road
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.embedded import Witness
 from xmsec.runtime.files import Rig
+from xmsec.runtime.refused import AT_ONCE, Fate, is_taken, name_of
 from xmsec.runtime.summary import Tally
 from xmsec.sources.file import Content
 from xmsec.sources.identity import Known, twin
@@ -30,26 +29,7 @@ from xmsec.sources.records import Cut, cut_of
 from xmsec.store.recording import ENTRY, Recording
 
 PARTITION = "retry"
-RECEIVE = "receive"  # a message that broke before its records were told apart
-LEGS = ("parse", "classify", RECEIVE)  # behind them the record has gone on: carried again it would count twice
-AT_ONCE = 500
 PIECE_BYTES = 64 << 10
-
-Fate = Literal["retried", "failed", "gone"]
-
-
-def name_of(position: Position) -> str:
-    """Name a record after its old place: what its event and its message are known by.
-
-    >>> name_of(Position("generic.web", "3", 17))
-    'dead/3/17/0'
-    """
-    return f"dead/{position.partition}/{position.offset}/{position.part}"
-
-
-def is_taken(raws: Sequence[Raw], road: Road) -> bool:
-    """Whether the road takes records now."""
-    return not tokenise(raws, road).rejected
 
 
 def holders(rig: Rig, stream: str, paths: Iterable[str]) -> Mapping[str, Content]:

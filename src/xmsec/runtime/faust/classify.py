@@ -21,7 +21,7 @@ from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import Message, Post, log
 from xmsec.runtime.faust.topics import Cluster
-from xmsec.runtime.retry import RECEIVE
+from xmsec.runtime.refused import RECEIVE
 from xmsec.sources.records import records_of
 
 BATCH = 500  # messages: at 500 events a frame Faust carries 36,700 events/s, at one 14,700

@@ -21,7 +21,7 @@ from xmsec.runtime.faust import hops
 from xmsec.runtime.faust.again import talking
 from xmsec.runtime.faust.frames import MESSAGE_BYTES
 from xmsec.runtime.faust.topics import Cluster
-from xmsec.runtime.retry import AT_ONCE, LEGS, RECEIVE, Fate, is_taken, name_of
+from xmsec.runtime.refused import AT_ONCE, LEGS, RECEIVE, Fate, is_taken, name_of
 from xmsec.sources.records import records_of
 
 if TYPE_CHECKING:

@@ -34,7 +34,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("scan x --stream no.such", 2, 'xmsec: no stream "no.such"; --stream; one of generic.apisix, '),
         ("classify x --input csv", 1, "xmsec: classify --input csv is not covered yet; this version; "),
         ("replay --from yesterday", 2, "xmsec: "),
-        ("dead retry", 1, "xmsec: dead retry is not covered yet; this version; "),
+        (
+            "dead retry /nowhere/access.log --stream generic.web",
+            2,
+            "xmsec: cannot be read: No such file or directory; /nowhere/",
+        ),
         ("incidents show abc", 2, 'xmsec: no incidents begin with "abc"; this home; see xmsec incidents list'),
         ("playbook run nope --incident abc", 2, 'xmsec: no playbook "nope"; playbooks/; see xmsec playbook list'),
         ("playbook show abc", 2, 'xmsec: no runs begin with "abc"; this home; see xmsec playbook list'),

@@ -116,7 +116,10 @@ def _chance(letter: Rejected, held: Mapping[Source, Content]) -> str:
 def _held(here: Opened, letters: Iterable[Rejected], paths: Sequence[str]) -> dict[Source, Content]:
     """Find the files that hold the records, among those of their streams and those that were named."""
     from xmsec.runtime.retry import holders
+    from xmsec.sources.file import Content
 
+    for path in paths:
+        Content(path)  # what cannot be read is said, whether it is needed or not
     found: dict[Source, Content] = {}
     for name in sorted({one.position.stream for one in letters}):
         stream = here.deployment.streams.get(name)
@@ -137,7 +140,7 @@ def _carried_again(home: Path | None, paths: Sequence[str], stream: str | None) 
 
 
 def _on_kafka(given: Settings, stream: str | None) -> Listed:
-    from xmsec.cli.worker import named
+    from xmsec.cli.kafka import named
     from xmsec.runtime.faust.dead import letters, present
     from xmsec.runtime.refused import LEGS
     from xmsec.store.rows import dead_row
@@ -152,7 +155,7 @@ def _on_kafka(given: Settings, stream: str | None) -> Listed:
 
 def _sent_again(given: Settings, stream: str | None) -> Iterator[tuple[Rejected, Fate]]:
     from xmsec.cli.home import deployment_of, key_of
-    from xmsec.cli.worker import named
+    from xmsec.cli.kafka import named
     from xmsec.runtime.faust.dead import letters
     from xmsec.runtime.faust.dead import retry as again
 

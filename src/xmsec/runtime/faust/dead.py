@@ -18,8 +18,8 @@ from xmsec.model.errors import ServiceError
 from xmsec.model.types import Position, Raw, Rejected
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import hops
-from xmsec.runtime.faust.again import talking
 from xmsec.runtime.faust.frames import MESSAGE_BYTES
+from xmsec.runtime.faust.talk import talking
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.refused import AT_ONCE, LEGS, RECEIVE, Fate, is_taken, name_of
 from xmsec.sources.records import records_of
@@ -75,7 +75,7 @@ def present(cluster: Cluster, letters: Iterable[Rejected]) -> Iterator[bool]:
     from kafka import TopicPartition
 
     starts: dict[Any, int | None] = {}
-    with talking(cluster), closing(_consumer(cluster)) as consumer:
+    with talking(cluster.bootstrap, cluster.access) as access, closing(_consumer(access)) as consumer:
         topics = consumer.topics()
         for one in letters:
             if one.leg not in LEGS or one.position.offset < 0 or cluster.raw(one.position.stream) not in topics:
@@ -91,8 +91,8 @@ def retry(cluster: Cluster, road: Road, found: Letters) -> Iterator[tuple[Reject
     """Send refused records again that the road takes now; says of each what became of it. Raises ServiceError."""
     from kafka import KafkaProducer
 
-    with talking(cluster), closing(_consumer(cluster)) as consumer:
-        producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", max_request_size=MESSAGE_BYTES)
+    with talking(cluster.bootstrap, cluster.access) as access, closing(_consumer(access)) as consumer:
+        producer = KafkaProducer(acks="all", max_request_size=MESSAGE_BYTES, **access)
         with closing(producer):
             there = list(present(cluster, found.kept))
             waiting = [one for one, is_there in zip(found.kept, there, strict=True) if is_there]
@@ -219,7 +219,7 @@ def _read(cluster: Cluster) -> Iterator[Rejected]:
     """Yield what the topic of dead letters holds."""
     from kafka import TopicPartition
 
-    with talking(cluster), closing(_consumer(cluster)) as consumer:
+    with talking(cluster.bootstrap, cluster.access) as access, closing(_consumer(access)) as consumer:
         topic = cluster.topic("dead")
         for number in sorted(consumer.partitions_for_topic(topic) or ()) if topic in consumer.topics() else ():
             tp = TopicPartition(topic, number)
@@ -227,7 +227,7 @@ def _read(cluster: Cluster) -> Iterator[Rejected]:
                 yield msgspec.json.decode(message.value, type=Rejected)
 
 
-def _consumer(cluster: Cluster) -> KafkaConsumer:
+def _consumer(access: Mapping[str, Any]) -> KafkaConsumer:
     from kafka import KafkaConsumer
 
-    return KafkaConsumer(bootstrap_servers=cluster.bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=64 << 10)
+    return KafkaConsumer(enable_auto_commit=False, max_partition_fetch_bytes=64 << 10, **access)

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from elasticsearch import Elasticsearch
 from kafka import KafkaProducer
-from tests.command import XMSEC, environment, new_home, xmsec
+from tests.command import KEY, XMSEC, environment, new_home, xmsec
 from tests.playbooks import Aim, Run, dies
 from tests.servers import real
 from tests.servers.indexed import INCIDENTS, write
 
+from xmsec.classify.token import check_value
 from xmsec.model.ids import intent_id
 from xmsec.model.types import Intent, Rejected
 from xmsec.runtime.faust import frames
@@ -39,9 +40,8 @@ def run(aim: Aim, kafka_bootstrap: str, es_url: str, prefix: str, tmp_path: Path
     home = new_home(tmp_path / "home", Path("/nowhere"))
     settings = {"XMSEC_CONTENT_DIRS": str(tmp_path / "content"), "XMSEC_ES_URL": es_url, "XMSEC_ES_PREFIX": prefix}
     settings |= {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_LEASE_S": "2", "XMSEC_KEY_FILE": str(home / "key")}
-    check = xmsec("keys", "check", "--home", home).stdout.decode().split()[-1]
     with Elasticsearch(es_url) as client:
-        ensure(client, check, prefix)
+        ensure(client, check_value(bytes.fromhex(KEY)), prefix)
         write(client, prefix, [], [INCIDENT])
     made = xmsec("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
     assert made.returncode == 0, made.stderr

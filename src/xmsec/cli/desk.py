@@ -27,6 +27,7 @@ class Desk(msgspec.Struct, frozen=True):
     runs: Runs
     incident: Callable[[str], Incident]
     wished: Callable[[], Sequence[Intent]]
+    where: str = "this home"
 
 
 @contextmanager
@@ -61,9 +62,9 @@ def _indexed(given: Settings) -> Iterator[Desk]:
 
         def incident(beginning: str) -> Incident:
             found = {one.id: one for one in incidents_like(client, beginning, given.es_prefix)}
-            return found[one_of(beginning, found, "incident", "the index")]
+            return found[one_of(beginning, found, "incident", "the index", given.es_url)]
 
-        yield Desk(playbooks, elastic_runs(client, given), incident, tuple)
+        yield Desk(playbooks, elastic_runs(client, given), incident, tuple, given.es_url)
 
 
 def elastic_runs(client: Elasticsearch, given: Settings) -> ElasticRuns:

@@ -70,13 +70,13 @@ class Opened:
         return msgspec.json.decode(body, type=Incident)
 
 
-def one_of(given: str, known: Iterable[str], what: str, see: str) -> str:
+def one_of(given: str, known: Iterable[str], what: str, see: str, where: str = "this home") -> str:
     """Return the only known id that begins as given. Raises ConfigError when there is none or more than one."""
     found = [one for one in known if one.startswith(given)]
     if given in found:
         return given
     if len(found) != 1:
-        raise ConfigError(f'{len(found) or "no"} {what}s begin with "{given}"', where="this home", remedy=f"see {see}")
+        raise ConfigError(f'{len(found) or "no"} {what}s begin with "{given}"', where=where, remedy=f"see {see}")
     return found[0]
 
 

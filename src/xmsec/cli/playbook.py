@@ -177,7 +177,7 @@ def _known(here: Desk, playbook: str) -> Playbook:
 def _run_of(here: Desk, given: str) -> str:
     from xmsec.cli.home import one_of
 
-    return one_of(given, here.runs.runs(), "run", "xmsec playbook list")
+    return one_of(given, here.runs.runs(), "run", "xmsec playbook list", here.where)
 
 
 def _resumed(here: Desk, run: str, by: str) -> tuple[str, Driver]:

@@ -57,11 +57,13 @@ def worker(
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.kafka import cluster
     from xmsec.cli.logs import begin
+    from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.faust.app import ROLES, Place, Shelf
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
+    from xmsec.runtime.faust.rights import survey
 
     given = settings(home)
     wanted = set(ROLES) if not roles or "all" in roles else set(roles)
@@ -77,7 +79,9 @@ def worker(
     meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
     own = cluster(given, deployment.streams, streams)
     with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
-        _compare(given, client, keyring.check)
+        if not _compared(given, client, keyring.check):
+            survey(own, wanted)  # an error is one line: what is wrong with Kafka is said first, and alone
+            remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
         responder = _responder(client, given, deployment, keyring.check) if "respond" in wanted else None
         place = Place(own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
         work(deployment.road, place, wanted, _sink(client, keyring.check, given.es_prefix) if "index" in wanted else None)
@@ -111,11 +115,10 @@ def _responder(client: Elasticsearch, given: Settings, deployment: Deployment, k
     return Responder(deployment.playbooks, elastic_runs(client, given), every_connector(), lambda error: say("%s", error))
 
 
-def _compare(given: Settings, client: Elasticsearch, key_check: str) -> None:
-    """Refuse other keys than the deployment's, and keys that lack its newest epoch, as far as who knows them answers."""
+def _compared(given: Settings, client: Elasticsearch, key_check: str) -> bool:
+    """Refuse other keys than the deployment's, or without its newest epoch; false when who knows them does not answer."""
     from elasticsearch import ApiError, TransportError
 
-    from xmsec.cli.output import remark
     from xmsec.model.errors import ServiceError
     from xmsec.store.archive import Archive
     from xmsec.store.claim import agrees
@@ -125,10 +128,10 @@ def _compare(given: Settings, client: Elasticsearch, key_check: str) -> None:
         Archive(given.shelf).check(key_check)
         kept = kept_check(client, given.es_prefix)
     except (ServiceError, ApiError, TransportError):
-        remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
-        return
+        return False
     if kept:
         agrees(kept, key_check, f"{given.es_url}, {given.es_prefix}-*", OTHER)
+    return True
 
 
 def _sink(client: Elasticsearch, key_check: str, prefix: str) -> Any:

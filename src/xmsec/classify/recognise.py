@@ -29,6 +29,7 @@ from xmsec.content.classifiers import FLAGS, Language, Recogniser
 from xmsec.model.errors import ContentError
 
 THRESHOLD = 0.5  # a hit below it is none
+CERTAIN = 1.0  # what a validator proved: no context word adds to it, which only counts where hits overlap
 BOOST = 0.35  # what a context word adds, as in Presidio
 BEFORE, AFTER = 24, 12  # characters around a value in which a context word counts
 VALIDATED = 1 << 12  # values whose proof is remembered: one stands in a URL and again in its path or query
@@ -95,7 +96,7 @@ class Recognisers:
                 proved = None if pattern.validator is None else pattern.validator(text[start:end])
                 score = pattern.score if proved is None else float(proved)
                 if score > 0 and end > start:
-                    hits.append(Hit(start, end, pattern.which, score))
+                    hits.append(Hit(start, end, pattern.which, score, False, start, end))
         return hits
 
     def silent(self, name: str) -> bool:
@@ -155,7 +156,7 @@ class Recognisers:
             hits = [hit for hit in hits if MASK not in text[hit.start : hit.end]]
         if place.readable:
             hits = [hit for hit in hits if hit.which not in self._actors]
-        if not hits:
+        if not hits or (len(hits) == 1 and hits[0].score == CERTAIN):
             return hits
         weighed = [self._weigh(hit, text, place) for hit in hits]
         return self._resolve([hit for hit in weighed if hit.score >= THRESHOLD])
@@ -172,8 +173,9 @@ class Recognisers:
             if "\n" in after or MASK in after:
                 after = after.partition("\n")[0].partition(MASK)[0]
             near = _stands(words, f"{before}\n{after}\n{place.name}".lower())
-        score = min(1.0, round(hit.score + BOOST, 2)) if near else hit.score
-        return Hit(hit.start, hit.end, hit.which, score, near, hit.start, hit.end)
+        if not near:
+            return hit
+        return Hit(hit.start, hit.end, hit.which, min(CERTAIN, round(hit.score + BOOST, 2)), near, hit.start, hit.end)
 
     def _resolve(self, hits: list[Hit]) -> list[Hit]:
         """Keep the longest of hits that overlap, then the better proved, then the one that chance gives least often."""

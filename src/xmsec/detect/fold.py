@@ -60,7 +60,7 @@ class About(msgspec.Struct, frozen=True):
 
 def fold(before: Fold | None, contexts: Sequence[Context]) -> Fold:
     """Add events to a fold; any order and any batching give the same fold. `contexts` must not be empty."""
-    order = [contexts[0].event] if len(contexts) == 1 else sorted([context.event for context in contexts], key=_place)
+    order = [contexts[0].event] if len(contexts) == 1 else sorted((context.event for context in contexts), key=_place)
     ids = tuple([(event.time, event.id) for event in order[:EVENTS]])
     heads = tuple(order[:EVIDENCE])
     grade: Level | None = None

@@ -75,7 +75,7 @@ class Embedded:
 def _settled(committed: Iterator[Sequence[Outcome]]) -> Iterator[Sequence[Outcome]]:
     """Drive on while the collector leaves alone what was loaded before (3 to 14 % of the road, most where values are many).
 
-    What a batch holds it leaves alone too as a rule (4 to 7 %): that goes without its help as soon as it is committed.
+    What a batch holds it leaves alone too as a rule (2 to 5 %): that goes without its help as soon as it is committed.
     """
     threshold, *older = gc.get_threshold()
     gc.freeze()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from kafka import KafkaProducer
 from kafka.errors import TopicAuthorizationFailedError
@@ -23,7 +24,7 @@ from xmsec.cli.kafka import access
 from xmsec.cli.settings import Settings
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError
-from xmsec.model.types import Position, Raw, Tick
+from xmsec.model.types import Position, Raw, Rejected, Tick
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.faust.access import arguments
 from xmsec.runtime.faust.again import publish
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.servers
 
 Command = Callable[..., Typed]
 LINE = "generic.web"
-USERS = {"xmsec-setup", *(f"xmsec-{role}" for role in ROLES), "shipper-web", "xmsec-replay", "nobody"}
+USERS = {"xmsec-setup", *(f"xmsec-{role}" for role in ROLES), "shipper-web", "xmsec-replay", "xmsec-retry", "nobody"}
 TOYS = ("classify", "detect", "index", "record")  # respond reads and writes the same as index
 NO_LOGIN = {"XMSEC_KAFKA_USER": "", "XMSEC_KAFKA_PASSWORD_FILE": ""}
 
@@ -51,6 +52,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         made.folder.joinpath("open").chmod(0o644)
         ensure(Cluster(made.plain, (*STREAMS, LINE)), 4)
         yield made
+
+
+def blamed(told: Typed) -> list[str]:
+    """The errors that were said; a worker remarks besides that Elasticsearch, which is not there, does not answer."""
+    return [line for line in told.err if line.startswith("xmsec: ")]
 
 
 def file(path: Path, text: str) -> None:
@@ -160,6 +166,19 @@ def test_recordings_go_to_a_topic_with_the_right_to_write_it_alone(site: Secured
     assert publish(own, "again", [tokenise(raws, toys.road())], toys.road()) == 9
     with pytest.raises(ConfigError, match=r'^no topic "xmsec\.tokened" that this login sees; '):
         publish(own, "xmsec.tokened", [tokenise(raws, toys.road())], toys.road())
+
+
+def test_dead_letters_are_listed_and_sent_again_with_the_rights_that_the_page_grants(site: Secured, command: Command) -> None:
+    line = b'192.0.2.7 - - [20/Oct/2026:10:00:00 +0800] "GET / HTTP/1.1" 200 5 "-" "curl/8"'
+    producer = KafkaProducer(bootstrap_servers=site.plain)
+    offset = producer.send(f"xmsec.raw.{LINE}", line, partition=2).get(timeout=30).offset
+    letter = Rejected(Position(LINE, "2", offset), "parse", "no-match", EPOCH)
+    producer.send("xmsec.dead", msgspec.json.encode(letter), partition=0).get(timeout=30)
+    producer.close()
+    told = command("xmsec-retry", {}, "dead", "list", "--stream", LINE)
+    assert (told.code, [row["retry"] for row in told.rows]) == (0, ["yes"])
+    again = command("xmsec-retry", {}, "dead", "retry", "--stream", LINE)
+    assert (again.code, [row["retried"] for row in again.rows]) == (0, [1])
 
 
 SET_UP = ("topics", "ensure", "--streams", LINE)
@@ -296,7 +315,7 @@ def test_a_right_that_is_missing_is_one_line(lack: str, command: Command, site: 
     user, words, said = LACKS[lack]
     told = command(user, {}, *words)
     assert (told.code, told.out) == (2, [])
-    assert told.err == [place(site, f"xmsec: Kafka does not let this login {said}{{tls}}, user {user}; {REMEDY}")]
+    assert blamed(told) == [place(site, f"xmsec: Kafka does not let this login {said}{{tls}}, user {user}; {REMEDY}")]
 
 
 REMEDY = "give it what docs/kafka.md lists for its role"
@@ -315,7 +334,7 @@ def test_a_group_that_may_not_be_read_is_one_line(command: Command, site: Secure
         finally:
             admin.create_acls(acls)
     assert told.code == 2
-    assert told.err == [
+    assert blamed(told) == [
         place(site, f"xmsec: Kafka does not let this login read group xmsec-classify; {{tls}}, user xmsec-classify; {REMEDY}")
     ]
 
@@ -323,7 +342,9 @@ def test_a_group_that_may_not_be_read_is_one_line(command: Command, site: Secure
 def test_topics_that_are_missing_are_one_line(command: Command, site: Secured) -> None:
     told = command("xmsec-classify", {}, "worker", "classify", "--streams", "generic.syslog")
     assert (told.code, told.out) == (2, [])
-    assert told.err == [place(site, "xmsec: topics are missing: xmsec.raw.generic.syslog; {tls}; run `xmsec topics ensure`")]
+    assert blamed(told) == [
+        place(site, "xmsec: topics are missing: xmsec.raw.generic.syslog; {tls}; run `xmsec topics ensure`")
+    ]
 
 
 def test_doctor_says_which_roles_a_login_may_take(command: Command) -> None:

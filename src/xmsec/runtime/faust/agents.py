@@ -41,7 +41,6 @@ def follow(app: faust.App, post: Post, hop: Hop) -> None:
     async def carry() -> None:
         while True:
             batch = await inbox.batch()
-            epoch = inbox.epoch
             messages: list[Message] = []
             dead: list[Rejected] = []
             for event in batch:
@@ -52,7 +51,7 @@ def follow(app: faust.App, post: Post, hop: Hop) -> None:
                     dead.append(post.broken(hop.leg, Position(hop.reads, str(message.partition), message.offset), error))
             await post.send(messages)
             await post.reject(dead)
-            if inbox.epoch != epoch:  # the shares that took the frames are gone
+            if inbox.gone:  # the shares that took the frames are gone
                 inbox.leave(batch)
                 continue
             await hop.table.commit()
@@ -151,7 +150,7 @@ class Index:
     async def _give(self, batch: Sequence[Any]) -> None:
         try:
             cases = [frames.unpack(event.value, frames.Cases) for event in batch]
-            refused = await self._hand_over(cases)
+            refused = None if self._inbox.gone else await self._hand_over(cases)
         except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
             if len(batch) > 1:
                 for event in batch:
@@ -159,8 +158,8 @@ class Index:
                 return
             await self._post.reject([self._post.broken(self._leg, self._place(batch[0]), error)])
         else:
-            if refused is None:
-                self._inbox.leave(batch)
+            if refused is None or self._inbox.gone:
+                self._inbox.give_up(batch)
                 return
             await self._post.reject(
                 [one for event, held in zip(batch, cases, strict=True) for one in self._dead(event, held, refused)]

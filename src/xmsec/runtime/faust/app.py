@@ -23,6 +23,7 @@ from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.access import credentials, servers
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
 from xmsec.runtime.faust.classify import Classify
+from xmsec.runtime.faust.ending import Worker
 from xmsec.runtime.faust.meter import Meter
 from xmsec.runtime.faust.post import Post, log
 from xmsec.runtime.faust.record import LEG, Record
@@ -73,7 +74,7 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
         logging.CRITICAL
     )  # says a hundred times a second that a broker is away; `post` says it
     own = bool(logging.root.handlers)  # who started us has said how it is logged
-    work = faust.Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False, override_logging=not own)
+    work = Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False, override_logging=not own)
     work.spinner = None  # stdout is for results
     work.execute_from_commandline()
 

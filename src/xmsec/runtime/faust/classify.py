@@ -73,6 +73,9 @@ class Classify:
             messages, rejected = [], [self._post.broken(RECEIVE, place, error)]
         await self._post.send(messages)
         await self._post.reject(rejected)
+        if self._inbox.gone:
+            self._inbox.leave(batch)
+            return
         for item in batch:
             if not isinstance(item, Tick):
                 item.ack()

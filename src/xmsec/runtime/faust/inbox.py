@@ -33,6 +33,7 @@ class Inbox:
         self._queue: asyncio.Queue[tuple[int, Item]] = asyncio.Queue(2 * limit)
         self._turns: Turns[TP] = Turns()
         self.epoch = 0
+        self._taken, self._given_up = 0, -1  # the epoch of the last batch, and the last of which a batch was given up
         signal: Any = app.on_partitions_assigned
         signal.connect(self._assigned)
 
@@ -54,6 +55,8 @@ class Inbox:
             return False
         self._turns.setdefault(tp, start)
         turn = self._turns.take(tp, message.offset)
+        if turn != "now":
+            consumer._gap.pop(tp, None)  # no holes: offsets that are still to come, which a commit would step over
         if turn == "seek":
             await self._seek(tp, message.offset)
         return turn == "now"
@@ -61,7 +64,7 @@ class Inbox:
     async def _seek(self, tp: TP, handed_on: int) -> None:
         """Read from the next offset again, once Faust has noted what it handed on: it drops what is below that."""
         consumer = cast(Any, self._app.consumer)
-        while (consumer._read_offset[tp] or 0) < handed_on and not self._app.rebalancing:
+        while (consumer._read_offset[tp] or 0) < handed_on and not (self._app.rebalancing or self._app.should_stop):
             await asyncio.sleep(0)
         await consumer.seek(tp, self._turns[tp])
 
@@ -79,16 +82,28 @@ class Inbox:
             while len(waiting) < self._limit and size_bytes < BATCH_BYTES and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
                 size_bytes += size(waiting[-1][1])
-            self.leave([item for epoch, item in waiting if epoch != self.epoch])
-            batch = [item for epoch, item in waiting if epoch == self.epoch]
+            now = self.epoch if self.epoch != self._given_up else None
+            self.leave([item for epoch, item in waiting if epoch != now])
+            batch = [item for epoch, item in waiting if epoch == now]
             if batch:
+                self._taken = self.epoch
                 return batch
 
     def leave(self, batch: Sequence[Item]) -> None:
         """Give messages up unacknowledged; a rebalance waits for what is in Faust's set, and must not wait for them."""
         unacked = cast(Any, self._app.consumer)._unacked_messages
-        for item in batch:
-            unacked.discard(getattr(item, "message", None))
+        for message in [item.message for item in batch if hasattr(item, "message")]:
+            unacked.discard(message)
+
+    def give_up(self, batch: Sequence[Item]) -> None:
+        """Leave a batch, and all behind it until partitions are assigned: a later one acknowledged would commit this one."""
+        self._given_up = self._taken
+        self.leave(batch)
+
+    @property
+    def gone(self) -> bool:
+        """Whether what the last batch holds is another's now, or was given up: it is not acknowledged."""
+        return self._taken == self._given_up or self._taken != self.epoch
 
     async def _assigned(self, _: Any, *__: Any, **___: Any) -> None:
         self.epoch += 1

@@ -12,7 +12,7 @@ import shutil
 import ssl
 import subprocess
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -64,7 +64,10 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 @dataclass
 class Gateway:
-    """answers: what bulk requests get instead of the node's answer, one after the other; asked: their sizes in documents."""
+    """answers: what bulk requests get instead of the node's answer, one after the other; asked: their sizes in documents.
+
+    midway: what happens, once, when the node has the next bulk request and has not answered it.
+    """
 
     node: str
     url: str = ""
@@ -72,6 +75,7 @@ class Gateway:
     readers: tuple[str, ...] = ()
     answers: deque[int] = field(default_factory=deque)
     asked: list[int] = field(default_factory=list)
+    midway: Callable[[], None] | None = None
 
 
 @contextmanager
@@ -125,6 +129,9 @@ def _handler(door: Gateway) -> type[BaseHTTPRequestHandler]:
             connection = HTTPConnection(there.hostname or "", there.port, timeout=60)
             kept = {name: value for name, value in self.headers.items() if name.lower() not in own}
             connection.request(self.command, self.path, body, kept)
+            if self.path.partition("?")[0].endswith("_bulk") and door.midway:
+                strike, door.midway = door.midway, None
+                strike()
             answer = connection.getresponse()
             self.reply(answer.status, answer.read(), answer.getheader("Content-Type", ""), answer.getheader("Content-Length"))
             connection.close()

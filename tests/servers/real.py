@@ -44,6 +44,10 @@ class Server:
         """SIGKILL."""
         self._run("kill")
 
+    def answers(self) -> bool:
+        """Whether it lives and answers."""
+        return subprocess.run([str(self.script), "status", str(self.folder)], capture_output=True, check=False).returncode == 0
+
     def _run(self, command: str, *more: str) -> str:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         ran = subprocess.run(

@@ -16,7 +16,7 @@ from kafka.errors import TopicAuthorizationFailedError
 from tests import command as processes
 from tests import toys
 from tests.servers.secured import PASSWORD, Secured, granted, secured
-from tests.servers.test_toys_on_kafka import Reader, Wire, in_one_process, indexed, traffic
+from tests.servers.toy_scene import Reader, Sent, Wire, assert_told, in_one_process, indexed, traffic
 from tests.servers.toy_worker import STREAMS
 from tests.typed import Typed, typed
 
@@ -107,12 +107,12 @@ def working(site: Secured, role: str, folder: Path) -> Iterator[subprocess.Popen
 def test_workers_with_the_rights_that_the_page_grants_do_all_their_work(site: Secured, tmp_path: Path) -> None:
     cluster = Cluster(site.plain, STREAMS)
     with Wire(cluster) as wire, Reader(cluster, "cases") as cases, ExitStack() as stack:
-        wire.send([*traffic(600, seed=9), (STREAMS[0], 1, b"{broken", None)])
+        wire.send([*traffic(600, seed=9), Sent(STREAMS[0], 1, b"{broken")])
         expected = in_one_process(wire.raws)
         started = {role: stack.enter_context(working(site, role, tmp_path / role)) for role in TOYS}
         cases.until(lambda _: indexed(tmp_path) == expected)
         logs = {role: (tmp_path / role / "log").read_text() for role in TOYS}
-        assert indexed(tmp_path) == expected, logs
+        assert_told(expected, indexed(tmp_path), cluster, wire.raws)
         with Reader(cluster, "dead") as dead:
             dead.until(lambda values: len(values) > 0)
             assert dead.values

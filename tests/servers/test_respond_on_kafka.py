@@ -96,7 +96,7 @@ def test_each_intent_becomes_one_run_and_each_step_is_done_once(run: Run, aim: A
 
 def reasons(bootstrap: str) -> set[str]:
     """Why respond refused what it refused."""
-    from tests.servers.test_toys_on_kafka import Reader
+    from tests.servers.toy_scene import Reader
 
     from xmsec.runtime.faust.topics import Cluster
 

@@ -1,0 +1,377 @@
+"""Every fault on real servers, each struck twice in a run: what one undisturbed process tells, nothing lost, nothing twice.
+
+The toys' road is the oracle: cheap, and its three detectors care for order, windows and single events. The shipped road under a
+kill is in test_one_result.py and test_recordings_on_kafka.py.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import msgspec
+import pytest
+from elasticsearch import Elasticsearch
+from tests import toys
+from tests.servers import real
+from tests.servers.gateway import Gateway, gateway
+from tests.servers.toy_scene import (
+    ALL,
+    PARTITIONS,
+    PATIENCE_S,
+    Cases,
+    Indexed,
+    Reader,
+    Rows,
+    Sent,
+    Told,
+    Wire,
+    Worker,
+    as_rows,
+    assert_told,
+    in_one_process,
+    letters,
+    records,
+    stored,
+    traffic,
+)
+from tests.servers.toy_worker import STREAMS
+
+from xmsec.model.errors import InputError
+from xmsec.model.types import Raw
+from xmsec.runtime.faust.topics import Cluster, ensure
+from xmsec.store.elastic_ensure import ensure as ensure_indices
+
+pytestmark = [pytest.mark.servers, pytest.mark.faults]
+
+PADDING_BYTES = 2 << 20
+ROOM = "160m"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much goes through, and how long a server is away."""
+
+    records: int
+    absence_s: float
+    patience_s: float
+    restarts: int
+
+
+QUICK = Size(3_000, 3, PATIENCE_S, 20)
+LONG = Size(300_000, 30, 1_800, 20)
+sizes = pytest.mark.parametrize(
+    "size",
+    [pytest.param(QUICK, id="quick"), pytest.param(LONG, id="300000", marks=[pytest.mark.long, pytest.mark.timeout(7_200)])],
+)
+
+
+@dataclass
+class Scene:
+    """A deployment under way. door: the way to Elasticsearch, where findings go there."""
+
+    size: Size
+    folder: Path
+    cluster: Cluster
+    broker: real.Server
+    stack: ExitStack
+    node: real.Server | None = None
+    door: Gateway | None = None
+
+    def __post_init__(self) -> None:
+        self.wire = self.stack.enter_context(Wire(self.cluster))
+        self.cases = self.stack.enter_context(Cases(self.cluster))
+        self.workers: list[Worker] = []
+        self._indexed = Indexed(self.folder)
+
+    def join(self, roles: Sequence[str] = ALL) -> None:
+        """One worker more."""
+        folder = self.folder / f"worker-{len(list(self.folder.glob('worker-*')))}"
+        url = self.door.url if self.door else ""
+        worker = Worker(self.cluster.bootstrap, self.cluster.prefix, folder, roles, url)
+        self.stack.callback(worker.kill)
+        self.workers.append(worker)
+
+    def told(self) -> Told | Rows:
+        """What is in the store."""
+        if self.node is None:
+            return self._indexed.told
+        with Elasticsearch(self.node.start().rpartition(" ")[2]) as client:
+            return stored(client, self.cluster.prefix)
+
+    def absence(self) -> None:
+        """Pass the time for which something is away."""
+        Event().wait(self.size.absence_s)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens, twice: `before` a third of the traffic is sent, and when it has begun to come out (`strike`).
+
+    alter: what the traffic is instead; clean: whether it must tell what the unaltered one tells.
+    """
+
+    strike: Callable[[Scene], None] = lambda _: None
+    before: Callable[[Scene], None] = lambda _: None
+    roles: Sequence[Sequence[str]] = (ALL,)
+    alter: Callable[[list[Sent]], list[Sent]] = list
+    base: Callable[[int, int], list[Sent]] = traffic
+    clean: bool = False
+    elastic: bool = False
+    room: str = ""
+
+
+def kill_the_first(scene: Scene) -> None:
+    scene.workers[0].kill()
+    scene.workers[0].start()
+
+
+def one_joins_and_another_leaves(scene: Scene) -> None:
+    scene.join()
+    scene.cases.grow(1, 5)
+    scene.workers.pop(0).stop()
+
+
+def kill_the_broker(scene: Scene) -> None:
+    scene.broker.kill()
+    scene.absence()
+    scene.broker.start()
+
+
+def kill_elasticsearch_in_a_bulk(scene: Scene) -> None:
+    assert scene.node
+    assert scene.door
+    scene.door.midway = scene.node.kill
+
+
+def start_elasticsearch(scene: Scene) -> None:
+    assert scene.node
+    assert scene.door
+    door, node = scene.door, scene.node
+    real.until(lambda: door.midway is None)
+    assert door.midway is None, "no bulk request came"
+    real.until(lambda: not node.answers())
+    scene.absence()
+    node.start()
+
+
+def refuse_bulks(scene: Scene) -> None:
+    assert scene.door
+    scene.door.answers.extend((429, 429, 503, 429, 413, 429, 429, 429, 429))
+
+
+def fill_the_disk(scene: Scene) -> None:
+    """The broker dies of it, and comes back when there is room."""
+    ballast = scene.broker.folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError:
+            pass
+    real.until(lambda: not scene.broker.answers(), 60)
+    assert not scene.broker.answers(), "the broker lives on a full disk"
+    scene.broker.kill()
+    ballast.unlink()
+    scene.broker.start()
+
+
+def with_ids(records: int, seed: int) -> list[Sent]:
+    """Records that all have ids, once each."""
+    once = {(one.stream, one.partition, one.line, one.given_id): one for one in traffic(records, seed)}
+    return [msgspec.structs.replace(one, given_id=f"id-{number}") for number, one in enumerate(once.values())]
+
+
+def in_time(records: int, seed: int) -> list[Sent]:
+    """Records with ids, none later than two minutes."""
+    chance = random.Random(seed)
+    sent = []
+    for number, one in enumerate(with_ids(records, seed)):
+        said = {"t": number / 20 - chance.choice((0, 0, 1, 2)), "user": f"user-{chance.randrange(40)}", "action": "read"}
+        said["action"] = chance.choice(("login", "change", "read", "forbidden"))
+        sent.append(msgspec.structs.replace(one, line=msgspec.json.encode(said)))
+    return sent
+
+
+def repeated(sent: list[Sent]) -> list[Sent]:
+    """A third come again, some of them twice, up to a minute later."""
+    chance = random.Random(1)
+    placed = [(float(number), one) for number, one in enumerate(sent)]
+    again = [(place + chance.randrange(20) + 0.5, one) for place, one in placed for _ in range(2) if chance.random() < 0.2]
+    return [one for _, one in sorted([*placed, *again], key=lambda both: both[0])]
+
+
+def shuffled(sent: list[Sent]) -> list[Sent]:
+    """Two minutes' records in any order: with their own two minutes that is within the lateness of five."""
+    chance = random.Random(2)
+    blocks = [sent[start : start + 40] for start in range(0, len(sent), 40)]
+    return [one for block in blocks for one in chance.sample(block, len(block))]
+
+
+def clocks_off(sent: list[Sent]) -> list[Sent]:
+    """One partition's producer is ten minutes ahead, another's ten minutes behind; the messages' stamps are, too."""
+    off = {(STREAMS[0], 0): 10, (STREAMS[1], 1): -10}
+
+    def move(one: Sent) -> Sent:
+        minutes = off.get((one.stream, one.partition))
+        if minutes is None or one.line is None or not one.line.endswith(b"}"):
+            return one
+        said = msgspec.json.decode(one.line)
+        line = msgspec.json.encode({**said, "t": said["t"] + minutes})
+        return msgspec.structs.replace(one, line=line, stamp_ms=(30 + minutes) * 60_000)
+
+    return [move(one) for one in sent]
+
+
+def odd_messages(sent: list[Sent]) -> list[Sent]:
+    """Between the others: 2 MB that are a record and 2 MB that are none, no value, nothing, what is not JSON or not UTF-8."""
+    odd = (b'{"t":9,"user":"user-1","action":"forbidden","pad":"%s"}' % (b"x" * PADDING_BYTES), b"x" * PADDING_BYTES)
+    odd += (None, b"", b"not json", b"\xff\xfe\x00", b"[]", b'{"t":"9"}', b"\n\n")  # type: ignore[assignment]  # None is one
+    mixed: list[Sent] = []
+    for number, one in enumerate(sent):
+        mixed.append(one)
+        if number % (len(sent) // 40) == 7:
+            mixed.append(msgspec.structs.replace(one, line=odd[number % len(odd)], given_id=None))
+    return mixed
+
+
+FAULTS = {
+    "kill-9-classify": Fault(kill_the_first, roles=(("classify",), ("detect", "index"))),
+    "kill-9-detect": Fault(kill_the_first, roles=(("detect",), ("classify", "index"))),
+    "kill-9-index": Fault(kill_the_first, roles=(("index",), ("classify", "detect"))),
+    "kill-9-all-roles": Fault(kill_the_first, roles=(ALL, ALL)),
+    "join-and-leave": Fault(one_joins_and_another_leaves),
+    "kill-9-broker": Fault(kill_the_broker),
+    "kill-9-elasticsearch": Fault(start_elasticsearch, kill_elasticsearch_in_a_bulk, elastic=True),
+    "429": Fault(before=refuse_bulks, elastic=True),
+    "full-disk": Fault(fill_the_disk, room=ROOM),
+    "duplicates": Fault(base=with_ids, alter=repeated, clean=True),
+    "reordering": Fault(base=in_time, alter=shuffled, clean=True),
+    "clock-off": Fault(alter=clocks_off),
+    "odd-messages": Fault(alter=odd_messages),
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Server]:
+    """A broker that may be killed."""
+    server = real.kafka(tmp_path_factory.mktemp("kafka"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Server]:
+    """An Elasticsearch that may be killed."""
+    server = real.elasticsearch(tmp_path_factory.mktemp("elasticsearch"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@contextmanager
+def small_disk(folder: Path, room: str) -> Iterator[Path]:
+    """A file system of its own with so much room; skips the test where it cannot be had."""
+    if os.geteuid():
+        pytest.skip("needs root, to mount a small file system")
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "xmsec", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def scene_of(fault: Fault, size: Size, prefix: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """Servers, topics and workers for a fault."""
+    with ExitStack() as stack:
+        if fault.room:
+            broker = real.kafka(stack.enter_context(small_disk(folder / "disk", fault.room)))
+            stack.callback(broker.kill)
+        else:
+            broker = request.getfixturevalue("broker")
+        cluster = Cluster(broker.start().rpartition(" ")[2], STREAMS, prefix)
+        ensure(cluster, PARTITIONS)
+        scene = Scene(size, folder, cluster, broker, stack)
+        if fault.elastic:
+            scene.node = request.getfixturevalue("node")
+            url = scene.node.start().rpartition(" ")[2]
+            with Elasticsearch(url) as client:
+                ensure_indices(client, "aaaa", prefix)
+            scene.door = stack.enter_context(gateway(url))
+        for roles in fault.roles:
+            scene.join(roles)
+        yield scene
+
+
+def assert_ends_well(scene: Scene, expected: Told) -> None:
+    """What is in the store, and what was refused, is what it must be."""
+    awaited: Any = as_rows(expected) if scene.node else expected
+    scene.cases.until(lambda _: scene.told() == awaited, scene.size.patience_s)
+    try:
+        assert_told(expected, scene.told(), scene.cluster, scene.wire.raws)
+    except AssertionError as error:
+        for worker in scene.workers:
+            error.add_note(f"{worker.folder.name}: {worker.log.read_text()[-2_000:]}")
+        raise
+    refused = {raw.position for raw in scene.wire.raws if is_refused(raw)}
+    with Reader(scene.cluster, "dead") as dead:
+        dead.until(lambda values: letters(values) >= refused)
+        found = letters(dead.values)
+    assert not refused ^ found, f"dead letters: {sorted(refused - found)[:5]} missing, {sorted(found - refused)[:5]} extra"
+
+
+def is_refused(raw: Raw) -> bool:
+    try:
+        toys.parse(raw)
+    except InputError:
+        return True
+    return False
+
+
+@sizes
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_changes_nothing(name: str, size: Size, prefix: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    fault = FAULTS[name]
+    clean = fault.base(size.records, sum(name.encode()))
+    sent = fault.alter(clean)
+    third = len(sent) // 3
+    with scene_of(fault, size, prefix, tmp_path, request) as scene:
+        for part in (sent[:third], sent[third : 2 * third]):
+            fault.before(scene)
+            scene.wire.send(part)
+            scene.cases.grow()
+            fault.strike(scene)
+        scene.wire.send(sent[2 * third :])
+        raws = [raw for number, one in enumerate(clean) for raw in records(one, number)] if fault.clean else scene.wire.raws
+        expected = in_one_process(raws)
+        assert len(expected.findings) > size.records // 20
+        assert_ends_well(scene, expected)
+
+
+@sizes
+def test_restarts_in_a_row_lose_nothing_and_none_hangs(
+    size: Size, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    sent = traffic(size.records, 20)
+    step = len(sent) // size.restarts
+    with scene_of(Fault(roles=((*ALL, "record"),)), size, prefix, tmp_path, request) as scene:
+        (worker,) = scene.workers
+        for start in range(0, step * size.restarts, step):
+            scene.wire.send(sent[start : start + step])
+            scene.cases.grow(1, 5)
+            worker.stop()
+            worker.start()
+        scene.wire.send(sent[step * size.restarts :])
+        assert_ends_well(scene, in_one_process(scene.wire.raws))

@@ -1,4 +1,4 @@
-"""Every fault on real servers, each struck twice in a run: what one undisturbed process tells, nothing lost, nothing twice.
+"""Every fault on real servers, each struck twice in a run or more: what one undisturbed process tells, no more and no less.
 
 The toys' road is the oracle: cheap, and its three detectors care for order, windows and single events. The shipped road under a
 kill is in test_one_result.py and test_recordings_on_kafka.py.
@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +63,11 @@ class Size:
     records: int
     absence_s: float
     patience_s: float
-    restarts: int
+    at_once: int
 
 
-QUICK = Size(3_000, 3, PATIENCE_S, 20)
-LONG = Size(300_000, 30, 1_800, 20)
+QUICK = Size(3_000, 3, 2 * PATIENCE_S, 4)
+LONG = Size(300_000, 30, 1_800, 1)
 sizes = pytest.mark.parametrize(
     "size",
     [pytest.param(QUICK, id="quick"), pytest.param(LONG, id="300000", marks=[pytest.mark.long, pytest.mark.timeout(7_200)])],
@@ -86,8 +87,8 @@ class Scene:
     door: Gateway | None = None
 
     def __post_init__(self) -> None:
-        self.wire = self.stack.enter_context(Wire(self.cluster))
-        self.cases = self.stack.enter_context(Cases(self.cluster))
+        self.wire, self.cases = Wire(self.cluster), Cases(self.cluster)
+        self.stack.callback(self.disconnect)
         self.workers: list[Worker] = []
         self._indexed = Indexed(self.folder)
 
@@ -98,6 +99,15 @@ class Scene:
         worker = Worker(self.cluster.bootstrap, self.cluster.prefix, folder, roles, url)
         self.stack.callback(worker.kill)
         self.workers.append(worker)
+
+    def disconnect(self) -> None:
+        """Let the broker go: kafka-python leaves sockets behind that nobody answered."""
+        self.wire.close()
+        self.cases.close()
+
+    def connect(self) -> None:
+        """Go on with a broker that is there again."""
+        self.wire, self.cases = Wire(self.cluster, self.wire.raws), Cases(self.cluster)
 
     def told(self) -> Told | Rows:
         """What is in the store."""
@@ -113,9 +123,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens, twice: `before` a third of the traffic is sent, and when it has begun to come out (`strike`).
+    """What happens `times`: `before` a part of the traffic is sent, and when it has begun to come out (`strike`).
 
-    alter: what the traffic is instead; clean: whether it must tell what the unaltered one tells.
+    grown: how many messages of cases that is, and how long they are waited for. alter: what the traffic is instead;
+    clean: whether it must tell what the unaltered one tells. alone: whether it strikes a server that others use.
     """
 
     strike: Callable[[Scene], None] = lambda _: None
@@ -125,11 +136,19 @@ class Fault:
     base: Callable[[int, int], list[Sent]] = traffic
     clean: bool = False
     elastic: bool = False
+    alone: bool = False
     room: str = ""
+    times: int = 2
+    grown: tuple[int, float] = (5, PATIENCE_S)
 
 
 def kill_the_first(scene: Scene) -> None:
     scene.workers[0].kill()
+    scene.workers[0].start()
+
+
+def restart(scene: Scene) -> None:
+    scene.workers[0].stop()
     scene.workers[0].start()
 
 
@@ -140,9 +159,11 @@ def one_joins_and_another_leaves(scene: Scene) -> None:
 
 
 def kill_the_broker(scene: Scene) -> None:
+    scene.disconnect()
     scene.broker.kill()
     scene.absence()
     scene.broker.start()
+    scene.connect()
 
 
 def kill_elasticsearch_in_a_bulk(scene: Scene) -> None:
@@ -169,6 +190,7 @@ def refuse_bulks(scene: Scene) -> None:
 
 def fill_the_disk(scene: Scene) -> None:
     """The broker dies of it, and comes back when there is room."""
+    scene.disconnect()
     ballast = scene.broker.folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -181,6 +203,7 @@ def fill_the_disk(scene: Scene) -> None:
     scene.broker.kill()
     ballast.unlink()
     scene.broker.start()
+    scene.connect()
 
 
 def with_ids(records: int, seed: int) -> list[Sent]:
@@ -248,14 +271,15 @@ FAULTS = {
     "kill-9-index": Fault(kill_the_first, roles=(("index",), ("classify", "detect"))),
     "kill-9-all-roles": Fault(kill_the_first, roles=(ALL, ALL)),
     "join-and-leave": Fault(one_joins_and_another_leaves),
-    "kill-9-broker": Fault(kill_the_broker),
-    "kill-9-elasticsearch": Fault(start_elasticsearch, kill_elasticsearch_in_a_bulk, elastic=True),
+    "kill-9-broker": Fault(kill_the_broker, alone=True),
+    "kill-9-elasticsearch": Fault(start_elasticsearch, kill_elasticsearch_in_a_bulk, elastic=True, alone=True),
     "429": Fault(before=refuse_bulks, elastic=True),
     "full-disk": Fault(fill_the_disk, room=ROOM),
     "duplicates": Fault(base=with_ids, alter=repeated, clean=True),
     "reordering": Fault(base=in_time, alter=shuffled, clean=True),
     "clock-off": Fault(alter=clocks_off),
     "odd-messages": Fault(alter=odd_messages),
+    "twenty-restarts": Fault(restart, roles=((*ALL, "record"),), times=20, grown=(1, 2)),
 }
 
 
@@ -292,20 +316,29 @@ def small_disk(folder: Path, room: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@dataclass(frozen=True)
+class Servers:
+    """What faults share."""
+
+    broker: real.Server
+    node: real.Server | None
+
+
 @contextmanager
-def scene_of(fault: Fault, size: Size, prefix: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+def scene_of(fault: Fault, size: Size, servers: Servers, prefix: str, folder: Path) -> Iterator[Scene]:
     """Servers, topics and workers for a fault."""
     with ExitStack() as stack:
         if fault.room:
             broker = real.kafka(stack.enter_context(small_disk(folder / "disk", fault.room)))
             stack.callback(broker.kill)
         else:
-            broker = request.getfixturevalue("broker")
+            broker = servers.broker
         cluster = Cluster(broker.start().rpartition(" ")[2], STREAMS, prefix)
         ensure(cluster, PARTITIONS)
         scene = Scene(size, folder, cluster, broker, stack)
         if fault.elastic:
-            scene.node = request.getfixturevalue("node")
+            scene.node = servers.node
+            assert scene.node
             url = scene.node.start().rpartition(" ")[2]
             with Elasticsearch(url) as client:
                 ensure_indices(client, "aaaa", prefix)
@@ -340,38 +373,63 @@ def is_refused(raw: Raw) -> bool:
     return False
 
 
-@sizes
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_changes_nothing(name: str, size: Size, prefix: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def play(name: str, size: Size, servers: Servers, folder: Path) -> None:
     fault = FAULTS[name]
     clean = fault.base(size.records, sum(name.encode()))
     sent = fault.alter(clean)
-    third = len(sent) // 3
-    with scene_of(fault, size, prefix, tmp_path, request) as scene:
-        for part in (sent[:third], sent[third : 2 * third]):
+    step = len(sent) // (fault.times + 1)
+    with scene_of(fault, size, servers, f"{name}-{size.records}", folder) as scene:
+        for start in range(0, step * fault.times, step):
             fault.before(scene)
-            scene.wire.send(part)
-            scene.cases.grow()
+            scene.wire.send(sent[start : start + step])
+            scene.cases.grow(*fault.grown)
             fault.strike(scene)
-        scene.wire.send(sent[2 * third :])
+        scene.wire.send(sent[step * fault.times :])
         raws = [raw for number, one in enumerate(clean) for raw in records(one, number)] if fault.clean else scene.wire.raws
         expected = in_one_process(raws)
         assert len(expected.findings) > size.records // 20
         assert_ends_well(scene, expected)
 
 
+class Stage:
+    """Plays the faults that are wanted: some at once, for they mostly wait; those that strike what others use, alone."""
+
+    def __init__(self, wanted: Sequence[tuple[str, Size]], folder: Path, servers: Servers) -> None:
+        self._servers, self._folder = servers, folder
+        self._pools = [ThreadPoolExecutor(size.at_once) for size in (QUICK, LONG)]
+        self._wanted = [one for one in wanted if not FAULTS[one[0]].alone]
+        self._played: dict[tuple[str, Size], Future[None]] = {}
+
+    def _begin(self, name: str, size: Size) -> Future[None]:
+        folder = self._folder / f"{name}-{size.records}"
+        folder.mkdir()
+        return self._pools[size is LONG].submit(play, name, size, self._servers, folder)
+
+    def play(self, name: str, size: Size) -> None:
+        """Raise what went wrong with one."""
+        same = [one for one in self._wanted if one[1] == size]
+        self._played |= {one: self._begin(*one) for one in same if not FAULTS[name].alone and one not in self._played}
+        if FAULTS[name].alone:
+            wait(self._played.values())
+            self._played[name, size] = self._begin(name, size)
+        self._played[name, size].result()
+
+    def close(self) -> None:
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, broker: real.Server) -> Iterator[Stage]:
+    items: Any = [item for item in request.session.items if item.path == request.path]
+    wanted = [(item.callspec.params["name"], item.callspec.params["size"]) for item in items]
+    node = request.getfixturevalue("node") if any(FAULTS[name].elastic for name, _ in wanted) else None
+    made = Stage(wanted, tmp_path_factory.mktemp("faults"), Servers(broker, node))
+    yield made
+    made.close()
+
+
 @sizes
-def test_restarts_in_a_row_lose_nothing_and_none_hangs(
-    size: Size, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    sent = traffic(size.records, 20)
-    step = len(sent) // size.restarts
-    with scene_of(Fault(roles=((*ALL, "record"),)), size, prefix, tmp_path, request) as scene:
-        (worker,) = scene.workers
-        for start in range(0, step * size.restarts, step):
-            scene.wire.send(sent[start : start + step])
-            scene.cases.grow(1, 5)
-            worker.stop()
-            worker.start()
-        scene.wire.send(sent[step * size.restarts :])
-        assert_ends_well(scene, in_one_process(scene.wire.raws))
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_changes_nothing(name: str, size: Size, stage: Stage) -> None:
+    stage.play(name, size)

@@ -73,14 +73,14 @@ def traffic(records: int, seed: int) -> list[Sent]:
 class Wire(ExitStack):
     """Sends records, and remembers them as the broker has them."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, raws: Sequence[Raw] = ()) -> None:
         super().__init__()
         self._cluster = cluster
         self._producer = KafkaProducer(
             bootstrap_servers=cluster.bootstrap, acks="all", linger_ms=5, max_request_size=frames.MESSAGE_BYTES
         )
         self.callback(self._producer.close)
-        self.raws: list[Raw] = []
+        self.raws: list[Raw] = [*raws]
 
     def send(self, sent: Iterable[Sent]) -> None:
         waiting = [(self._hand_over(one), one) for one in sent]

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import CoroutineType
+from typing import Any
 
 import msgspec
 from elasticsearch import Elasticsearch
@@ -68,7 +69,8 @@ def stand(*_: object) -> None:
     faulthandler.dump_traceback(all_threads=True)
     for loop in [one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop)]:
         for task in asyncio.all_tasks(loop):
-            awaits, waiting = task.get_coro(), []
+            awaits: Any = task.get_coro()
+            waiting = []
             while isinstance(awaits, CoroutineType):
                 waiting.append(f"{awaits.__qualname__}:{awaits.cr_frame.f_lineno if awaits.cr_frame else 0}")
                 awaits = awaits.cr_await

@@ -68,10 +68,6 @@ class Size:
 
 QUICK = Size(3_000, 3, 2 * PATIENCE_S, 4)
 LONG = Size(300_000, 30, 1_800, 1)
-sizes = pytest.mark.parametrize(
-    "size",
-    [pytest.param(QUICK, id="quick"), pytest.param(LONG, id="300000", marks=[pytest.mark.long, pytest.mark.timeout(7_200)])],
-)
 
 
 @dataclass
@@ -283,6 +279,10 @@ FAULTS = {
 }
 
 
+EVERY_TIME = frozenset({"kill-9-all-roles", "duplicates", "odd-messages"})  # the others: in make test-long
+AT_LENGTH = (pytest.mark.long, pytest.mark.timeout(7_200))
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Server]:
     """A broker that may be killed."""
@@ -429,7 +429,15 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.close()
 
 
-@sizes
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *(
+            pytest.param(name, QUICK, id=f"{name}-quick", marks=() if name in EVERY_TIME else pytest.mark.long)
+            for name in FAULTS
+        ),
+        *(pytest.param(name, LONG, id=f"{name}-300000", marks=AT_LENGTH) for name in FAULTS),
+    ],
+)
 def test_a_fault_changes_nothing(name: str, size: Size, stage: Stage) -> None:
     stage.play(name, size)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -230,8 +230,9 @@ class Indexed:
                 for line in file:
                     if line.endswith(b"\n"):
                         self._read += len(line)
-                        findings, incidents, _ = _indexed.decode(line)
-                        self._told.hear(findings, incidents)
+                        with suppress(msgspec.DecodeError):  # torn by a kill: it was not acknowledged, and comes again
+                            findings, incidents, _ = _indexed.decode(line)
+                            self._told.hear(findings, incidents)
         return self._told
 
 

@@ -45,6 +45,8 @@ def main(bootstrap: str, prefix: str, folder: Path, *more: str) -> None:
 def to_file(path: Path) -> Sink:
     away = iter(range(0 if path.exists() else 3))
     out = path.open("ab", buffering=0)
+    if out.tell():
+        out.write(b"\n")  # whoever wrote before may have been killed within a line; the new one must not stand in it
 
     def sink(findings: Sequence[Finding], incidents: Sequence[Incident], intents: Sequence[Intent]) -> Mapping[str, str]:
         if next(away, None) is not None:

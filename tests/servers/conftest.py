@@ -1,4 +1,4 @@
-"""One real Kafka and one real Elasticsearch a session, started when the first test asks for them."""
+"""One real Kafka and one real Elasticsearch a module, started when its first test asks: the shipped names are everybody's."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ os.environ.setdefault("KAFKA_HEAP", "384m")
 os.environ.setdefault("ES_HEAP", "512m")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the session's broker."""
+    """Address of the module's broker."""
     server = real.kafka(tmp_path_factory.mktemp("kafka"))
     yield server.start()
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def es_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the session's Elasticsearch."""
+    """Address of the module's Elasticsearch."""
     server = real.elasticsearch(tmp_path_factory.mktemp("elasticsearch"))
     yield server.start()
     server.kill()

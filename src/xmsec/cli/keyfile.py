@@ -16,6 +16,7 @@ from xmsec.classify.epochs import Epoch, Keyring
 from xmsec.classify.token import HASHES, SHA256, Hash, computable
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError
+from xmsec.store.durable import sync_folder
 
 HEAD = "# xmsec keys: epoch, hash, start, while in which the epoch before can be linked, key"
 RETIRED = "retired:"
@@ -97,7 +98,7 @@ def replace_keys(path: Path, keyring: Keyring) -> None:
         os.fchmod(handle, before.st_mode & 0o700)
         _fill(handle, keyring)
         os.replace(part, path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ConfigError(
             f"cannot be replaced: {error.strerror}", where=str(path), remedy="check owner, path and permission"
@@ -184,14 +185,6 @@ def _fill(handle: int, keyring: Keyring) -> None:
         file.write(written(keyring))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _no_key(where: str) -> ConfigError:

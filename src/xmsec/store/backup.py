@@ -20,6 +20,7 @@ from typing import IO, Any
 import msgspec
 
 from xmsec.model.errors import ConfigError, ServiceError
+from xmsec.store.durable import sync_folder
 from xmsec.store.recording import ENTRY
 
 STORE = "store.sqlite"
@@ -86,7 +87,7 @@ def write(home: Path, file: Path, about: About, key: bytes | None = None) -> Man
         body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         _add(archive, MANIFEST, io.BytesIO(body), len(body))
     part.rename(file)
-    _sync(file.parent)
+    sync_folder(file.parent)
     return manifest
 
 
@@ -286,13 +287,5 @@ def settle(staged: Path, home: Path) -> Sequence[str]:
     names = sorted((path.name for path in staged.iterdir()), key=lambda name: (name == STORE, name))
     for name in names:
         (staged / name).rename(home / name)
-    _sync(home)
+    sync_folder(home)
     return names
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Context, Tick
 from xmsec.store.claim import agrees
+from xmsec.store.durable import sync_folder
 
 if TYPE_CHECKING:
     from xmsec.store.columns import Row
@@ -93,7 +94,7 @@ class Recording:
         part = path.with_suffix(".part")
         _write_parquet(part, self._path, self._length, self._key_check)
         part.rename(path)
-        _sync(self._folder)
+        sync_folder(self._folder)
         self._path.unlink()
         self._number, self._length = self._number + 1, 0
         self._first = self._last = None
@@ -210,11 +211,3 @@ def _open(folder: Path, number: int) -> Path:
 
 def _sealed(folder: Path, number: int) -> Path:
     return folder / f"{number:08d}.parquet"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

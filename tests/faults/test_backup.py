@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +193,7 @@ def test_a_store_that_another_process_fills_is_copied_whole(tmp_path: Path, home
         taken = list(backups(scanning, busy, tmp_path))
     found = (tmp_path / "out").read_bytes()
     assert scanning.returncode == 0, found
-    end = json.dumps(table(busy, "SELECT total FROM counts WHERE what = 'parsed'"))
-    assert taken[0][0] != end, "the scan must be met before its end"
+    assert taken[0][0] != parsed(busy), "the scan must be met before its end"
     for _, file in (taken[0], taken[len(taken) // 2]):
         restored = new_home(file.with_suffix(".home"), home)
         assert xmsec("restore", file, "--home", restored).returncode == 0
@@ -211,18 +213,29 @@ def later(times: int) -> bytes:
 
 
 def backups(scanning: subprocess.Popen[bytes], busy: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Take backups until the scan has ended; yield those that have some of it, with how far they came."""
-    while scanning.poll() is None:
-        file = folder / f"backup-{len(list(folder.glob('backup-*')))}"
-        if not (busy / "store.sqlite").exists():
-            continue
+    """Take backups until the scan has ended, the first while it stands still; yield them with how far they came."""
+    while not (busy / "store.sqlite").exists() or not parsed(busy):
+        assert scanning.poll() is None
+    scanning.send_signal(signal.SIGSTOP)
+    for number in count():
+        file = folder / f"backup-{number}"
         done = subprocess.run([*XMSEC, "backup", str(file), "--home", str(busy)], env=environment(), capture_output=True)
         assert done.returncode == 0, done.stderr
+        scanning.send_signal(signal.SIGCONT)
         (probe := file.with_suffix(".probe")).mkdir()
         read(file, probe)
-        reached = json.dumps(table(probe, "SELECT total FROM counts WHERE what = 'parsed'"))
-        if reached != "[]":
-            yield reached, file
+        yield parsed(probe), file
+        if scanning.poll() is not None:
+            return
+
+
+def parsed(home: Path) -> str:
+    """How many lines a home has committed; nothing before its first commit."""
+    try:
+        found = table(home, "SELECT total FROM counts WHERE what = 'parsed'")
+    except sqlite3.OperationalError:  # its tables are not made yet
+        return ""
+    return json.dumps(found) if found else ""
 
 
 def told(out: bytes) -> list[str]:

@@ -163,6 +163,10 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     replayed = xmsec("replay", "--home", fresh, "--format", "jsonl", env=given)
     assert replayed.returncode == 0, replayed.stderr
     assert finals(rows(replayed.stdout)) == expected
+    tried = xmsec("detectors", "backtest", "mass-lookup", "--home", fresh, "--format", "jsonl", env=given)
+    (report,) = rows(tried.stdout)
+    told = [one for one in expected if one[0] == "mass-lookup"]
+    assert (report["findings"], {same(one) for one in report["gravest"]}) == (len(told), {*told})
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     admin.create_topics([NewTopic("copy", 2, 1)], wait_for_metadata=True)
     admin.close()

@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from xmsec.bench.clock import Legs
-from xmsec.bench.detection import Row, Watch, detection, judged
+from xmsec.bench.detection import Watch, detection, judged
 from xmsec.bench.network import network_costs
 from xmsec.bench.pipeline import Asked, pipeline
 from xmsec.bench.traffic import MIXES, lines, newcomers, real_log
 from xmsec.content.load import shipped
 from xmsec.content.scenarios import load_scenarios
+from xmsec.runtime.truth import Row
 
 LEGS = ["classify", "commit", "detect", "enrich", "group", "match", "parse", "read", "record", "seal"]
 START = datetime(2026, 10, 20, tzinfo=UTC)

@@ -28,31 +28,12 @@ from xmsec.model.types import Context
 from xmsec.runtime.assemble import assemble
 from xmsec.runtime.files import FileRun, Rig
 from xmsec.runtime.rehearsed import adopt, learn, learned, simulate, sources
+from xmsec.runtime.truth import Row, read_truth
 from xmsec.store.sqlite import SqliteStore
 
 KEY = bytes(range(32))  # of a bench: its tokens leave nothing behind
 ALARM = rank("medium")  # what is less is told to whoever looks, and calls nobody
 GRAIN_LINES = 10  # lines a batch: how exactly is known when a finding was first told
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One happening of the truth: expect is empty for an oddity, which must stay silent."""
-
-    scenario: str
-    system: str
-    start: datetime
-    end: datetime
-    entity: Mapping[str, str]
-    expect: tuple[str, ...] = ()
-
-    def covers(self, finding: Mapping[str, Any]) -> bool:
-        """Whether a finding speaks of this entity, in a window that overlaps with this time."""
-        window = finding["window"]
-        return (
-            finding["entity"] == self.entity
-            and from_rfc3339(window["start"]) < self.end
-            and self.start < from_rfc3339(window["end"])
-        )
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -105,7 +86,7 @@ def detection(dirs: Sequence[Path], scenarios: Sequence[Scenario], seed: int, ev
             made = simulate(scenario, folders[scenario.id], seed, events)
             for problem in adopt(home, made.ledger):
                 raise problem
-            truth += (msgspec.json.decode(line, type=Row) for line in made.truth.read_bytes().splitlines())
+            truth += read_truth(made.truth)
         begin = max(map(learned, scenarios))
         watch = Watch(begin)
         zone = ZoneInfo(scenarios[0].zone)

@@ -1,4 +1,4 @@
-"""`xmsec detectors`: what is watched; whether content is sound; plain Sigma; trained models."""
+"""`xmsec detectors`: what is watched; whether content is sound; plain Sigma; trained models; changes tried beforehand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmsec.cli.backtest import backtest, diff
 from xmsec.cli.options import Home, Output, example
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from xmsec.content.recipes import Recipe
     from xmsec.runtime.checked import Bench
 
-app = typer.Typer(help="Detectors and other content: list, check, test, match, train.", no_args_is_help=True)
+app = typer.Typer(
+    help="Detectors and other content: list, check, test, match, train, try over recordings.", no_args_is_help=True
+)
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Files or folders, also outside the content.", show_default="all")]
 
@@ -173,3 +176,7 @@ def _wanted(recipes: Any, model: str) -> Iterator[Recipe]:
         known = ", ".join(sorted(recipes)) or "there is none"
         raise ConfigError(f'no model "{model}"', where="detectors train", remedy=f"all, or one of {known}")
     yield from (recipes[name] for name in sorted(recipes) if model in ("all", name))
+
+
+app.command("backtest", epilog=example("xmsec detectors backtest user-hour --from 2026-10-20"))(backtest)
+app.command("diff", epilog=example("xmsec detectors diff --with mass-lookup.yaml --from 2026-10-20"))(diff)

@@ -24,7 +24,7 @@ _UNKNOWN = Grades(Title("无", "none"))
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """All content there is, by file, and which of its files were asked for."""
+    """All content there is, by file, and which of its files were asked for; ledgers: those of them that no test reads."""
 
     streams: Mapping[Path, Stream]
     recognisers: Mapping[Path, Sequence[Recogniser]]
@@ -34,6 +34,7 @@ class Contents(msgspec.Struct, frozen=True):
     playbooks: frozenset[str]
     problems: Sequence[ContentError]
     asked: frozenset[Path]
+    ledgers: Sequence[Path] = ()
 
     @property
     def streams_by_id(self) -> dict[str, Stream]:
@@ -68,6 +69,7 @@ def gather(dirs: Sequence[Path], paths: Sequence[Path] = ()) -> Contents:
         playbooks=frozenset(playbook.id for playbook in playbooks.values()),
         problems=loading.problems,
         asked=frozenset(asked),
+        ledgers=[path for path, kind in outside.items() if kind == "ledger" and path.parent.name != TESTS],
     )
 
 

@@ -54,13 +54,18 @@ def taken(rows: Sequence[Row]) -> Taken:
 
 def replay(road: Road, batches: Iterable[Taken]) -> list[Finding]:
     """Carry recorded events along a road that remembers nothing; return the last word on each finding, by (time, id)."""
-    states = Memory()
-    told: dict[str, Finding] = {}
+    return replays([road], batches)[0]
+
+
+def replays(roads: Sequence[Road], batches: Iterable[Taken]) -> list[list[Finding]]:
+    """Carry recorded events, read once, along several roads that know nothing of each other; return what each told."""
+    lanes: list[tuple[Road, Memory, dict[str, Finding]]] = [(road, Memory(), {}) for road in roads]
     for batch in batches:
-        outcome = carry_on(batch, road, states)
-        states.absorb(outcome.states, outcome.clocks)
-        told.update((finding.id, finding) for finding in outcome.findings)
-    return sorted(told.values(), key=lambda finding: (finding.time, finding.id))
+        for road, states, told in lanes:
+            outcome = carry_on(batch, road, states)
+            states.absorb(outcome.states, outcome.clocks)
+            told.update((finding.id, finding) for finding in outcome.findings)
+    return [sorted(told.values(), key=lambda finding: (finding.time, finding.id)) for _, _, told in lanes]
 
 
 def train_on(recipe: Recipe, road: Road, batches: Iterable[Taken], folder: Path, zone: tzinfo) -> Path:

@@ -12,7 +12,9 @@ from types import NoneType
 
 import msgspec
 
+from xmsec.content.exceptions import ExceptionFile
 from xmsec.detect.fold import About, Fold, finding, fold
+from xmsec.findings.exceptions import Exceptions
 from xmsec.findings.incident import ByEntityAndDay
 from xmsec.model.clock import EPOCH, HOUR, window_of
 from xmsec.model.errors import InputError
@@ -256,8 +258,36 @@ class NoRules:
         return [()] * len(batch)
 
 
+EXCEPTIONS = (
+    ExceptionFile(
+        id="known",
+        reason="it is known",
+        owner="toys",
+        start=EPOCH,
+        expires=EPOCH + HOUR,
+        when={"detector": ("toy-each", "toy-after"), "entity.id": ("eve", "user-3")},
+    ),
+    ExceptionFile(  # the stream of a finding's first event may change while it grows
+        id="of-a-stream",
+        reason="it is known there",
+        owner="toys",
+        start=EPOCH - HOUR,
+        expires=EPOCH + 9 * HOUR,
+        when={"detector": "toy-many", "stream": "toys.a"},
+    ),
+    ExceptionFile(
+        id="wide",
+        reason="it was known",
+        owner="toys",
+        start=EPOCH - HOUR,
+        expires=EPOCH,
+        when={"detector": "toy-each", "entity.id": ("b*", "user-1*"), "stream": "toys.b"},
+    ),
+)
+
+
 def road() -> Road:
-    """The toys' road."""
+    """The toys' road: one exception covers some findings of a user, another one has expired."""
     return Road(
         parse=parse,
         classify=classify,
@@ -269,4 +299,5 @@ def road() -> Road:
         system=lambda stream: "toys",
         lateness=lambda stream: LATENESS,
         revisions=Revisions("toys", 0),
+        exceptions=Exceptions(EXCEPTIONS, UTC),
     )

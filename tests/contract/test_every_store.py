@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from tests import toys
 from tests.contract.every_store import SOURCES, Kept, Open, every_store, outcomes, records
 
+from xmsec.findings.exceptions import EXPIRED
+from xmsec.findings.hidden import Hits, hits
 from xmsec.model.clock import FAR
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Outcome, Query, Table
 from xmsec.model.states import Memory
-from xmsec.model.types import Finding, Raw, Tick
+from xmsec.model.types import Finding, Incident, Raw, Tick
 from xmsec.pipeline.batch import process_batch
 
 stores = pytest.mark.parametrize("store", every_store(), ids=lambda store: store.__name__)
@@ -135,6 +137,44 @@ def test_pages_together_are_one_long_page(store: Open, tmp_path: Path, query: Qu
             page = kept.reader.page(query, page.next)
         assert [*paged, *page.rows] == list(whole.rows)
         assert kept.reader.count(query, ()) == {(): len(whole.rows)}
+
+
+@stores
+def test_a_covered_finding_is_shown_only_when_asked_for_and_has_no_incident(store: Open, tmp_path: Path) -> None:
+    told = {finding.id: finding for outcome in MADE for finding in outcome.findings}
+    covered = {finding.id for finding in told.values() if finding.exception == "known"}
+    every = Query("findings", limit=1_000, excepted=True)
+    with store(tmp_path) as kept:
+        kept.commit(MADE)
+        shown = kept.reader.page(Query("findings", limit=1_000)).rows
+        assert {row["exception"] for row in shown} == {None}
+        rows = kept.reader.page(every).rows
+        assert {row["id"] for row in rows} == told.keys()
+        assert {row["id"] for row in rows if row["exception"] == "known"} == covered != set()
+        assert {row["incident"] for row in rows if row["exception"]} == {None}
+        assert {row["id"] for row in kept.reader.page(Query("findings", {"exception": ("known",)})).rows} == covered
+        some = min(covered)
+        assert [row["id"] for row in kept.reader.page(Query("findings", {"id": (some,)})).rows] == [some]
+        assert kept.reader.count(every, ("exception",))["known",] == len(covered)
+        counted = hits(toys.EXCEPTIONS, kept.reader)
+        assert counted["known"] == Hits(len(covered), max(told[one].time for one in covered), 1)
+        assert counted["of-a-stream"].overdue == 0
+        assert {row["entity"]["id"] for row in shown if row["detector"] == EXPIRED} >= {"known", "wide"}
+
+
+@stores
+def test_an_incident_whose_findings_are_all_covered_by_now_is_none_any_more(store: Open, tmp_path: Path) -> None:
+    with store(tmp_path) as kept:
+        kept.commit(MADE)
+        (row,) = kept.reader.page(Query("incidents", limit=1)).rows
+        incident = next(one for outcome in reversed(MADE) for one in outcome.incidents if one.id == row["id"])
+        without = msgspec.structs.replace(MADE[-1], clocks={}, findings=(), incidents=[_without_findings(incident)])
+        kept.commit([without])
+        assert kept.reader.page(Query("incidents", {"id": (incident.id,)})).rows == []
+
+
+def _without_findings(incident: Incident) -> Incident:
+    return msgspec.structs.replace(incident, findings=())
 
 
 @stores

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import toys
-from tests.property.test_toys_batching import Final, Partition, Record, cut, interleaved, together, traffic
+from tests.property.test_toys_batching import Final, Partition, Record, cut, interleaved, together, traffic, with_findings
 
 from xmsec.model.types import Finding, Incident, Raw, Source
 from xmsec.pipeline.tokenise import tokenise
@@ -101,7 +101,7 @@ class Platform:
             cases = frames.unpack(value, frames.Cases)
             findings.update((finding.id, finding) for finding in cases.findings)
             incidents.update((incident.id, incident) for incident in cases.incidents)
-        return findings, incidents
+        return findings, with_findings(incidents)
 
 
 @settings(max_examples=60, deadline=None)

@@ -79,7 +79,12 @@ def final(outcomes: Iterable[Outcome]) -> Final:
     for outcome in outcomes:
         findings.update((finding.id, finding) for finding in outcome.findings)
         incidents.update((incident.id, incident) for incident in outcome.incidents)
-    return findings, incidents
+    return findings, with_findings(incidents)
+
+
+def with_findings(incidents: dict[str, Incident]) -> dict[str, Incident]:
+    """Those that there are: one whose findings are all covered by now was told once more, without any."""
+    return {name: incident for name, incident in incidents.items() if incident.findings}
 
 
 def run(batches: Iterable[Sequence[Record]], memory: Memory | None = None) -> Final:

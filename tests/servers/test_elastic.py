@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 from elasticsearch import Elasticsearch
+from tests import toys
 from tests.contract.every_store import CODECS
 from tests.servers.indexed import FINDINGS, INCIDENTS, MADE, write
 
+from xmsec.findings.hidden import hits, would_hide
 from xmsec.model.errors import ConfigError, InputError, ServiceError
 from xmsec.model.ports import Query
 from xmsec.store import elastic
@@ -63,6 +65,8 @@ def test_it_says_what_the_embedded_store_says(
             Query("findings", limit=3),
             Query("findings", {"severity": ("high",)}, order="severity", limit=4),
             Query("findings", {"entity.id": ("user-1", "user-2")}, order="-count", limit=2),
+            Query("findings", excepted=True, limit=7),
+            Query("findings", {"exception": ("known",)}, limit=1),
             Query("incidents", {"status": ("new",)}, order="-opened", limit=2),
             Query("incidents", order="risk", limit=1),
         ):
@@ -70,6 +74,10 @@ def test_it_says_what_the_embedded_store_says(
                 assert ours == theirs
         for by in (("severity", "detector"), ("window.start",), ("entity.type", "entity.id", "state")):
             assert reader.count(Query("findings"), by) == embedded.count(Query("findings"), by)
+        every = Query("findings", excepted=True)
+        assert reader.count(every, ("exception", "kind")) == embedded.count(every, ("exception", "kind"))
+        assert hits(toys.EXCEPTIONS, reader) == hits(toys.EXCEPTIONS, embedded)
+        assert would_hide(toys.EXCEPTIONS[0], reader) == would_hide(toys.EXCEPTIONS[0], embedded)
         assert reader.count(Query("incidents"), ("status", "assignee")) == embedded.count(
             Query("incidents"), ("status", "assignee")
         )
@@ -79,7 +87,7 @@ def test_writing_again_changes_nothing(client: Elasticsearch, prefix: str, reade
     assert write(client, prefix, FINDINGS, INCIDENTS) == len(FINDINGS) + len(INCIDENTS)
     ensure(client, "aaaa", prefix)
     assert write(client, prefix, FINDINGS, INCIDENTS) == 0
-    assert reader.count(Query("findings"), ()) == {(): len(FINDINGS)}
+    assert reader.count(Query("findings", excepted=True), ()) == {(): len(FINDINGS)}
 
 
 def test_what_people_set_stays_when_the_engine_writes_again(client: Elasticsearch, prefix: str, reader: ElasticReader) -> None:

@@ -110,7 +110,11 @@ class Told:
 
     def hear(self, findings: Iterable[Finding], incidents: Iterable[Incident]) -> None:
         self.findings.update((one.id, plain(one)) for one in findings)
-        self.incidents.update((one.id, one) for one in incidents)
+        for one in incidents:
+            if one.findings:
+                self.incidents[one.id] = one
+            else:  # an exception covers all that it had
+                self.incidents.pop(one.id, None)
 
 
 def plain(finding: Finding) -> Finding:
@@ -263,8 +267,10 @@ def as_rows(told: Told) -> Rows:
 def stored(client: Elasticsearch, prefix: str) -> Rows:
     """Everything in Elasticsearch."""
     client.indices.refresh(index=f"{prefix}-*")
-    found = [{hit["_id"]: _engines(hit["_source"]) for hit in scan(client, index=f"{prefix}-{name}")} for name in TABLES]
-    return Rows(*found)
+    findings, incidents = (
+        {hit["_id"]: _engines(hit["_source"]) for hit in scan(client, index=f"{prefix}-{name}")} for name in TABLES
+    )
+    return Rows(findings, {name: row for name, row in incidents.items() if row["findings"]})
 
 
 TABLES = ("findings", "incidents")

@@ -48,7 +48,7 @@ def backup(
         raise ConfigError("no such home", where=str(given.home), remedy="name it by --home")
     keyring = key_of(given, create=False)
     check = _check(given, keyring)
-    about = About(version("xmsec"), now(), check, content_revision(content_dirs(given)))
+    about = About(version("xmsec"), now(), check, content_revision(content_dirs(given), given.home))
     manifest = write(given.home, file, about, written(keyring).encode() if with_key else None)
     size = sum(entry.bytes for entry in manifest.files.values())
     say(f"{file} {check} {len(manifest.files)} files, {size} bytes{', with the key' if with_key else ''}")
@@ -124,7 +124,7 @@ def _remarks(given: Settings, manifest: Manifest) -> list[str]:
     from xmsec.cli.home import content_dirs
     from xmsec.runtime.assemble import content_revision
 
-    present = content_revision(content_dirs(given))
+    present = content_revision(content_dirs(given), given.home)
     if present == manifest.content_revision:
         return []
     return [

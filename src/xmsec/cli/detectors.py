@@ -71,7 +71,7 @@ def _bench(home: Path | None, paths: Iterable[Path] | None) -> Bench:
     from xmsec.runtime.contents import gather
 
     given = settings(home)
-    return bench(gather(content_dirs(given), list(paths or ())), given.zone, given.home / "cache")
+    return bench(gather(content_dirs(given), list(paths or ()), given.home), given.zone, given.home / "cache")
 
 
 def _problems(on: Bench) -> int:

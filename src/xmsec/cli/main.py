@@ -18,6 +18,7 @@ from xmsec.cli import (
     detectors,
     doctor,
     elastic,
+    exceptions,
     incidents,
     key,
     ledger,
@@ -68,6 +69,7 @@ app.command("classify", epilog=classify.EXAMPLE)(classify.classify)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(playbook.app, name="playbook")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -25,6 +25,7 @@ Home = Annotated[
 ]
 Output = Annotated[Format | None, typer.Option("--format", help="How to print: a table on a terminal, JSON lines elsewhere.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")]
+By = Annotated[str, typer.Option("--by", help="Who says so; it is recorded.", envvar="USER")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; anywhere on the line.")]
 Log = Annotated[
     Form | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmsec.cli.options import Home, Output, example
+from xmsec.cli.options import By, Home, Output, example
 
 if TYPE_CHECKING:
     from xmsec.cli.desk import Desk
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="CACAO 2.0 playbooks. Nothing acts without its approval.", no_args_is_help=True)
 
 IncidentOption = Annotated[str, typer.Option("--incident", help="Id of the incident, or its beginning.")]
-ByOption = Annotated[str, typer.Option("--by", help="Who says so; it is recorded.", envvar="USER")]
 
 
 @app.command("list", epilog=example("xmsec playbook list"))
@@ -86,7 +85,7 @@ def rehearse(
 def run(
     playbook: Annotated[str, typer.Argument(help="Id of the playbook.")],
     incident: IncidentOption,
-    by: ByOption = "unknown",
+    by: By = "unknown",
     home: Home = None,
 ) -> int:
     """Begin a run for an incident (one a playbook and incident), and go on until a person is needed."""
@@ -105,7 +104,7 @@ def approve(
     step: Annotated[str, typer.Argument(help="The step that waits.")],
     done: Annotated[bool, typer.Option("--done", help="A person saw that it happened.")] = False,
     again: Annotated[bool, typer.Option("--again", help="A person saw that it did not happen.")] = False,
-    by: ByOption = "unknown",
+    by: By = "unknown",
     home: Home = None,
 ) -> int:
     """Approve the step that a run waits with, and go on."""
@@ -119,7 +118,7 @@ def approve(
 
 
 @app.command("resume", epilog=example("xmsec playbook resume 81c0"))
-def resume(run: Annotated[str, typer.Argument(help="Id of the run.")], by: ByOption = "unknown", home: Home = None) -> int:
+def resume(run: Annotated[str, typer.Argument(help="Id of the run.")], by: By = "unknown", home: Home = None) -> int:
     """Go on with a run that was interrupted; a step whose end is not recorded is asked for at its target."""
     from xmsec.cli.desk import desk
 

@@ -103,7 +103,7 @@ class ScanRun:
 
 
 def _findings(outcomes: Sequence[Outcome]) -> int:
-    return len({finding.id for outcome in outcomes for finding in outcome.findings})
+    return len({finding.id for outcome in outcomes for finding in outcome.findings if finding.exception is None})
 
 
 def present(findings: Sequence[Mapping[str, Any]], form: Any, counted: Mapping[str, Any], missing: Sequence[str]) -> None:

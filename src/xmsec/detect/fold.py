@@ -128,6 +128,7 @@ def finding(
         entity=Entity(key.kind, key.value),
         grade=folded.grade,
         labels=folded.labels,
+        datasets=folded.datasets,
         count=folded.count,
         window=window,
         state="final" if final else "open",

@@ -29,16 +29,21 @@ class Member(msgspec.Struct, frozen=True):
     system: str
     severity: int = 0
     risk: int = 0
+    first: datetime | None = None
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One day of one entity: its least findings by id, and what only grows. severity, risk: of findings beyond those."""
+    """One day of one entity: its least findings by id, and what only grows. severity, risk: of findings beyond those.
+
+    full: there were some; then `opened` only ever goes back.
+    """
 
     members: dict[str, Member]
     opened: datetime
     severity: int
     risk: int
     playbooks: tuple[str, ...]
+    full: bool = False
 
 
 class Cases(msgspec.Struct, frozen=True):
@@ -57,24 +62,30 @@ class ByEntityAndDay:
 
     def step(
         self, states: Mapping[Key, Cases], findings: Sequence[Finding]
-    ) -> tuple[Mapping[Key, Cases], Sequence[Incident], Sequence[Intent]]:
+    ) -> tuple[Mapping[Key, Cases | None], Sequence[Incident], Sequence[Intent]]:
         """Fold findings into their entity's incidents; the same finding twice changes nothing."""
         after: dict[Key, Cases] = {}
-        touched: dict[tuple[Key, datetime], None] = {}
+        touched: dict[tuple[Key, datetime], Case] = {}
         for finding in findings:
             key = Key(finding.entity.type, finding.entity.id)
             day = window_of(finding.window.start, DAY, self._zone).start
             cases = after.get(key) or states.get(key) or Cases({})
-            after[key] = Cases({**cases.by_day, day: _join(cases.by_day.get(day), finding)})
-            touched[key, day] = None
-        told = [(key, day, after[key].by_day[day]) for key, day in sorted(touched)]
+            before = cases.by_day.get(day)
+            case = _join(before, finding) if finding.exception is None else _leave(before, finding)
+            if case is None:
+                continue
+            others = {one: other for one, other in cases.by_day.items() if one != day}
+            after[key] = Cases({**others, day: case} if case.members else others)
+            touched[key, day] = case
+        told = [(key, day, touched[key, day]) for key, day in sorted(touched)]
         incidents = [_incident(key, day, case) for key, day, case in told]
         intents = [
             Intent(intent_id(playbook, incident.id), playbook, incident.id)
             for incident, (_, _, case) in zip(incidents, told, strict=True)
+            if case.members
             for playbook in case.playbooks
         ]
-        return after, incidents, intents
+        return {key: cases if cases.by_day else None for key, cases in after.items()}, incidents, intents
 
     def due(self, state: Cases) -> datetime | None:
         """Return when the oldest day may be forgotten."""
@@ -88,8 +99,8 @@ class ByEntityAndDay:
 
 def _join(case: Case | None, finding: Finding) -> Case:
     severity = SEVERITIES.index(finding.severity)
-    member = Member(finding.state == "final", finding.detector, finding.system, severity, finding.risk)
-    if case is None:
+    member = Member(finding.state == "final", finding.detector, finding.system, severity, finding.risk, finding.first_seen)
+    if case is None or not case.members:
         return Case({finding.id: member}, finding.first_seen, 0, 0, tuple(sorted(set(finding.playbooks))))
     members = {**case.members, finding.id: member}
     beyond = [members.pop(one) for one in sorted(members)[LISTED:]] if len(members) > LISTED else []
@@ -99,7 +110,18 @@ def _join(case: Case | None, finding: Finding) -> Case:
         max(case.severity, *(one.severity for one in beyond)) if beyond else case.severity,
         max(case.risk, *(one.risk for one in beyond)) if beyond else case.risk,
         tuple(sorted({*case.playbooks, *finding.playbooks})),
+        case.full or bool(beyond),
     )
+
+
+def _leave(case: Case | None, finding: Finding) -> Case | None:
+    """Take out a finding that is covered by now; None when it was not in."""
+    if case is None or finding.id not in case.members:
+        return None
+    members = {one: member for one, member in case.members.items() if one != finding.id}
+    firsts = [case.opened if member.first is None else member.first for member in members.values()]
+    opened = case.opened if case.full else min(firsts, default=case.opened)
+    return msgspec.structs.replace(case, members=members, opened=opened)
 
 
 def _incident(key: Key, day: datetime, case: Case) -> Incident:
@@ -108,8 +130,8 @@ def _incident(key: Key, day: datetime, case: Case) -> Incident:
         id=incident_id(key, day),
         opened=case.opened,
         entity=Entity(key.kind, key.value),
-        severity=SEVERITIES[max(case.severity, *(member.severity for member in members))],
-        risk=max(case.risk, *(member.risk for member in members)),
+        severity=SEVERITIES[max([case.severity, *(member.severity for member in members)])],
+        risk=max([case.risk, *(member.risk for member in members)]),
         findings=tuple(sorted(case.members)),
         detectors=tuple(sorted({member.detector for member in members})),
         systems=tuple(sorted({member.system for member in members})),

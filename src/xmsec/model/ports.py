@@ -166,8 +166,11 @@ class Grouping(Protocol):
 
     def step(
         self, states: Mapping[Key, Any], findings: Sequence[Finding]
-    ) -> tuple[Mapping[Key, Any], Sequence[Incident], Sequence[Intent]]:
-        """Fold findings into their entity's incidents; the same finding twice changes nothing."""
+    ) -> tuple[Mapping[Key, Any | None], Sequence[Incident], Sequence[Intent]]:
+        """Fold findings into their entity's incidents; the same finding twice changes nothing.
+
+        One that an exception covers leaves; an incident that lost its last is told once more, without findings. None evicts.
+        """
         ...
 
     def due(self, state: Any) -> datetime | None:
@@ -201,13 +204,20 @@ Table = Literal["findings", "incidents", "dead", "runs", "coverage", "labels"]
 class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Reader is asked.
 
-    where: column → one of these values; order: a column, "-" before it for descending; limit: rows a page.
+    where: column → one of these values; order: a column, "-" before it for descending; limit: rows a page; excepted: also
+    findings that an exception covers, which are otherwise left out unless `where` names their id or exception.
     """
 
     table: Table
     where: dict[str, tuple[str, ...]] = {}
     order: str = "-time"
     limit: int = 100
+    excepted: bool = False
+
+    @property
+    def hides(self) -> bool:
+        """Whether findings that an exception covers are left out."""
+        return self.table == "findings" and not self.excepted and self.where.keys().isdisjoint(("id", "exception"))
 
 
 class Page(msgspec.Struct, frozen=True):

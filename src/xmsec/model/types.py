@@ -19,11 +19,11 @@ Severity = Literal["informational", "low", "medium", "high", "critical"]
 Level = Literal["core", "important", "general-4", "general-3", "general-2", "general-1"]
 Stage = Literal["collect", "transmit", "store", "use", "provide", "open", "destroy"]
 FindingKind = Literal["sigma", "correlation", "contract", "anomaly", "lineage", "exposure", "silence", "coverage"]
-KeyKind = Literal["user", "device", "address", "consumer-dataset", "dataset", "subject", "stream"]
+KeyKind = Literal["user", "device", "address", "consumer-dataset", "dataset", "subject", "stream", "exception"]
 
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
 LEVELS: tuple[Level, ...] = ("general-1", "general-2", "general-3", "general-4", "important", "core")
-KEY_KINDS: tuple[KeyKind, ...] = ("user", "device", "address", "consumer-dataset", "dataset", "subject", "stream")
+KEY_KINDS: tuple[KeyKind, ...] = ("user", "device", "address", "consumer-dataset", "dataset", "subject", "stream")  # of events
 UNIT_SEPARATOR = "\x1f"  # joins the parts of a composite key's value
 
 
@@ -246,7 +246,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, tag="finding", omit_def
     """What one detector says about one entity in one window; the engine's part, never touched by people.
 
     time: the last event it rests on, first_seen: the first (STIX sighting); count is exact; events: at most 20 ids and evidence
-    at most 5 tokened events, both the earliest by (time, id).
+    at most 5 tokened events, both the earliest by (time, id); datasets: the least 32 by name; exception: the id of the one that
+    covers it, written by `findings.exceptions` alone: such a finding is kept, counted, and makes no incident.
     """
 
     id: str
@@ -267,15 +268,20 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, tag="finding", omit_def
     stage: Stage | None = None
     grade: Level | None = None
     labels: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     evidence: tuple[Event, ...] = ()
     explanation: tuple[Explanation, ...] = ()
     controls: tuple[str, ...] = ()
     playbooks: tuple[str, ...] = ()
+    exception: str | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Findings that need one decision, keyed by one primary entity and the day of their windows. levels: scale → level."""
+    """Findings that need one decision, keyed by one primary entity and the day of their windows. levels: scale → level.
+
+    Without findings it is no incident any more: an exception covers all that it had.
+    """
 
     id: str
     opened: datetime

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from xmsec.content.streams import DatasetRule, Scalar, Stream
+from xmsec.content.wildcard import Test, any_of
 from xmsec.model.types import Fields, Stage
 from xmsec.parse.percent import decoded
 
-Test = Callable[[str], bool]
 Judge = Callable[[Fields], tuple[tuple[str, ...], Stage | None]]
 
 
@@ -60,18 +59,4 @@ def _conditions(rule: DatasetRule) -> Sequence[tuple[str, Test]]:
 
 
 def _any_of(wanted: Sequence[Scalar]) -> Test:
-    texts = [_written(value) for value in wanted]
-    exact = frozenset(text for text in texts if "*" not in text and "?" not in text)
-    wild = [_expression(text) for text in texts if text not in exact]
-    if not wild:
-        return exact.__contains__
-    match = re.compile("|".join(wild), re.DOTALL).fullmatch
-    return lambda value: value in exact or match(value) is not None
-
-
-def _expression(wildcard: str) -> str:
-    """Translate `*` and `?`; each part is sought once, leftmost, so that a long value costs one pass a part."""
-    head, *parts = (re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", wildcard).split("*"))
-    if not parts:
-        return head
-    return head + "".join(f"(?>.*?{part})" for part in parts[:-1]) + f".*{parts[-1]}"
+    return any_of([_written(value) for value in wanted])

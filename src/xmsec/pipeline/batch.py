@@ -27,7 +27,7 @@ def carry_on(taken: Taken, road: Road, states: States) -> Outcome:
     cases = group((*told.findings, *closed.findings), road, states, seen.watermark)
     return Outcome(
         passed=seen.passed,
-        findings=(*told.findings, *closed.findings),
+        findings=cases.findings,
         incidents=cases.incidents,
         intents=cases.intents,
         rejected=(*taken.rejected, *told.rejected, *closed.rejected),

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.findings.exceptions import NONE, Exceptions
 from xmsec.model.clock import Quiet
 from xmsec.model.ports import Detector, Grouping, Held, Ledger, Matcher, Owned
 from xmsec.model.types import (
@@ -48,6 +49,7 @@ class Road(msgspec.Struct, frozen=True):
     system: Callable[[str], str]
     lateness: Callable[[str], timedelta]
     revisions: Revisions
+    exceptions: Exceptions = NONE
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -87,8 +89,9 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Cases(msgspec.Struct, frozen=True):
-    """What grouping gave."""
+    """What grouping gave. findings: as they are told on, with the exceptions that cover them."""
 
+    findings: Sequence[Finding]
     incidents: Sequence[Incident]
     intents: Sequence[Intent]
     states: Mapping[Owned, Held | None]

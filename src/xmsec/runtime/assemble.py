@@ -14,10 +14,13 @@ from xmsec.classify.grade import grader
 from xmsec.classify.road import classifier
 from xmsec.content.classifiers import load_classifiers
 from xmsec.content.detectors import DetectorFile, load_detectors
+from xmsec.content.exceptions import FOLDER as EXCEPTIONS
+from xmsec.content.exceptions import ExceptionFile, load_exceptions
 from xmsec.content.load import FOLDERS, files, read, revision
 from xmsec.content.recipes import Recipe, load_recipes
 from xmsec.content.streams import Stream, load_streams
 from xmsec.detect.load import Place, detectors
+from xmsec.findings.exceptions import Exceptions
 from xmsec.findings.incident import ByEntityAndDay
 from xmsec.ledger.book import Book
 from xmsec.ledger.change import Change, diff, merge
@@ -46,6 +49,7 @@ class Deployment(msgspec.Struct, frozen=True):
     problems: Sequence[ContentError]
     missing: Sequence[str]
     codecs: Mapping[str, type[Any]]
+    exceptions: Sequence[ExceptionFile] = ()
 
 
 def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinfo) -> Deployment:
@@ -61,6 +65,9 @@ def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinf
     problems += wrong
     ledger, wrong = current_ledger(home)
     problems += wrong
+    exceptions, wrong = load_exceptions([*dirs, home])
+    problems += wrong
+    exempt = [one.file for one in exceptions]
     cache = home / "cache"
     loaded = detectors(detector_files, Place(zone, streams, list(recipes.values()), home / "models", cache))
     problems += loaded.problems
@@ -75,7 +82,8 @@ def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinf
         grouping=grouping,
         system=lambda stream: stream.partition(".")[0],
         lateness=_lateness(streams),
-        revisions=Revisions(content_revision(dirs), ledger.revision),
+        revisions=Revisions(content_revision(dirs, home), ledger.revision),
+        exceptions=Exceptions(exempt, zone),
     )
     codecs = {name: detector.state for name, detector in loaded.detectors.items()}
     return Deployment(
@@ -88,12 +96,14 @@ def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinf
         problems,
         loaded.missing,
         {**codecs, INCIDENTS: grouping.state},
+        exempt,
     )
 
 
-def content_revision(dirs: Sequence[Path]) -> str:
-    """Name what the content says."""
-    return revision(path for folder in FOLDERS for path in files(dirs, folder, (".yaml", ".yml", ".json")))
+def content_revision(dirs: Sequence[Path], home: Path) -> str:
+    """Name what the content says, the home's own exceptions included."""
+    content = [path for folder in FOLDERS for path in files(dirs, folder, (".yaml", ".yml", ".json"))]
+    return revision([*content, *files([home], EXCEPTIONS)])
 
 
 def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:

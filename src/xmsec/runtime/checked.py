@@ -16,8 +16,10 @@ from xmsec.classify.grade import grader
 from xmsec.classify.recognise import Recognisers
 from xmsec.content.classifiers import Example, Recogniser, engine_problems
 from xmsec.content.detectors import Case, DetectorFile
+from xmsec.content.exceptions import Placed
 from xmsec.content.expect import Failure, Run, Tokened, check, compare, inline_events, inline_history, until
 from xmsec.content.lint.every import lint
+from xmsec.content.lint.exceptions import excepting, names
 from xmsec.content.lint.issue import Issue, Known
 from xmsec.content.load import Document, read
 from xmsec.content.recipes import Recipe
@@ -25,6 +27,7 @@ from xmsec.content.streams import SAMPLE_RECEIVED, Stream, check_samples
 from xmsec.detect.kinds.anomaly import Anomaly
 from xmsec.detect.load import Loaded, Place, detectors
 from xmsec.detect.train import rows, train
+from xmsec.findings.exceptions import tried as excepted
 from xmsec.findings.incident import ByEntityAndDay
 from xmsec.ledger.book import Book
 from xmsec.ledger.entries import Entries
@@ -82,6 +85,7 @@ def tried(on: Bench) -> Iterator[Checked]:
     for path, files in by_path:
         yield _detector_tests(path, list(files), run)
     yield from (_recipe_tests(path, recipe, on) for path, recipe in on.contents.recipes.items() if path in asked)
+    yield from (_exception_tests(path, one) for path, one in on.contents.exceptions.items() if path in asked)
 
 
 def runner(on: Bench) -> Run:
@@ -135,6 +139,10 @@ def _detector_tests(path: Path, files: Sequence[DetectorFile], run: Run) -> Chec
     by_case = groupby(failures, key=lambda failure: (failure.where, failure.case))
     lines = [str(Failure(where, case, "; ".join(one.what for one in several))) for (where, case), several in by_case]
     return Checked(path, sum(len(file.tests) for file in files), lines)
+
+
+def _exception_tests(path: Path, one: Placed) -> Checked:
+    return Checked(path, len(one.file.tests), [f"{path}: {line}" for line in excepted(one.file)])
 
 
 def _recipe_tests(path: Path, recipe: Recipe, on: Bench) -> Checked:
@@ -216,6 +224,9 @@ def issues(on: Bench) -> list[Issue]:
     known = Known(fields, contents.playbooks)
     told = lint(contents.detectors, known)
     found += (one for one in told if _path_of(one.where) in contents.asked)
+    speaking = names(contents.detectors) | {recipe.id for recipe in contents.recipes.values()}
+    for path in sorted(contents.asked & contents.exceptions.keys()):
+        found += excepting(contents.exceptions[path], speaking)
     for path in sorted(contents.asked & contents.recognisers.keys()):
         found += (Issue(str(path), what, "write it otherwise") for what in _refused(contents.recognisers[path], on.cache))
     return sorted(set(found))

@@ -10,6 +10,8 @@ import msgspec
 
 from xmsec.content.classifiers import GRADES_FILE, Grades, Recogniser, Title, load_grades, load_recognisers
 from xmsec.content.detectors import MODELS, TESTS, DetectorFile, load_detector_paths
+from xmsec.content.exceptions import FOLDER as EXCEPTIONS
+from xmsec.content.exceptions import Placed, exception_of
 from xmsec.content.load import FOLDERS, Document, files, load_each, read
 from xmsec.content.recipes import Recipe, recipe_of
 from xmsec.content.scenarios import load_scenario
@@ -35,6 +37,7 @@ class Contents(msgspec.Struct, frozen=True):
     problems: Sequence[ContentError]
     asked: frozenset[Path]
     ledgers: Sequence[Path] = ()
+    exceptions: Mapping[Path, Placed] = {}
 
     @property
     def streams_by_id(self) -> dict[str, Stream]:
@@ -42,13 +45,16 @@ class Contents(msgspec.Struct, frozen=True):
         return {stream.id: stream for stream in self.streams.values()}
 
 
-def gather(dirs: Sequence[Path], paths: Sequence[Path] = ()) -> Contents:
+def gather(dirs: Sequence[Path], paths: Sequence[Path] = (), home: Path | None = None) -> Contents:
     """Load content directories and the files below `paths`, which are what is asked for; without paths all is.
+
+    home: where exceptions may lie besides.
 
     A file outside of the directories stands in the place of the one inside that has its id. Raises ConfigError for a path
     that does not exist.
     """
     inside = {path: folder for folder in FOLDERS for path in files(dirs, folder, SUFFIXES)}
+    inside |= dict.fromkeys(files([*dirs, *([home] if home else [])], EXCEPTIONS), EXCEPTIONS)
     found = _below(paths)
     own = {path.resolve(): path for path in inside}
     outside = {path: _kind(path) for path in found if path.resolve() not in own}
@@ -59,6 +65,7 @@ def gather(dirs: Sequence[Path], paths: Sequence[Path] = ()) -> Contents:
     recipes = loading.each("detectors", recipe_of, _is_recipe)
     playbooks = loading.each("playbooks", load_playbook, lambda path: path.suffix == ".json")
     loading.each("scenarios", load_scenario)
+    exceptions = loading.each(EXCEPTIONS, exception_of)
     asked = [own.get(path.resolve(), path) for path in found] if paths else [*inside]
     return Contents(
         streams=_last(streams, lambda stream: stream.id),
@@ -70,6 +77,7 @@ def gather(dirs: Sequence[Path], paths: Sequence[Path] = ()) -> Contents:
         problems=loading.problems,
         asked=frozenset(asked),
         ledgers=[path for path, kind in outside.items() if kind == "ledger" and path.parent.name != TESTS],
+        exceptions=_last(exceptions, lambda one: one.file.id),
     )
 
 
@@ -146,6 +154,7 @@ _KEYS = (
     ("samples", "streams"),
     ("behaviours", "scenarios"),
     ("workflow", "playbooks"),
+    ("expires", EXCEPTIONS),
     ("as_of", "ledger"),
 )
 

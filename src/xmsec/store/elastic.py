@@ -1,7 +1,7 @@
 """Findings and incidents in Elasticsearch, for people to look at: written by id, so that writing twice changes nothing.
 
-A write is a partial update of the engine's part of a record; what people set beside it (`status`, `assignee`, `incident`,
-`exception`) stays. The last write counts: one writer an id. What a busy server refuses is asked for again, in smaller pieces
+A write is a partial update of the engine's part of a record; what people set beside it (`status`, `assignee`,
+`incident`) stays. The last write counts: one writer an id. What a busy server refuses is asked for again, in smaller pieces
 and after growing pauses; a document that does not fit the mapping is handed back and stops nobody.
 """
 

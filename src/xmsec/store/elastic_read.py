@@ -38,8 +38,11 @@ _SORTED: Mapping[str, tuple[str, ...]] = {
     ),
     "incidents": ("id", "time", "opened", "severity", "risk", "state", *_ENTITY),
 }
-_FILTERED: Mapping[str, tuple[str, ...]] = {"findings": (), "incidents": ("status", "assignee")}  # what few records have
-_ABSENT = {"status": UNTOUCHED, "assignee": ""}
+_FILTERED: Mapping[str, tuple[str, ...]] = {
+    "findings": ("exception",),
+    "incidents": ("status", "assignee"),
+}  # what few records have
+_ABSENT = {"status": UNTOUCHED, "assignee": "", "exception": ""}
 
 
 class ElasticReader:
@@ -149,7 +152,10 @@ def _filter(query: Query) -> dict[str, Any]:
         if _ABSENT.get(name) in values:
             held = {"bool": {"should": [held, {"bool": {"must_not": {"exists": {"field": field}}}}]}}
         terms.append(held)
-    return {"bool": {"filter": terms}}
+    if query.table == "incidents":
+        terms.append({"exists": {"field": "findings"}})  # an exception covers all that the others had
+    hidden = [{"exists": {"field": "exception"}}] if query.hides else []
+    return {"bool": {"filter": terms, "must_not": hidden}}
 
 
 def _written(name: str, value: Any) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from xmsec.model.types import Finding
 
 PREFIX = "xmsec"
-SCHEMA = 3  # grows with every change of a mapping; `index ensure` takes older indices along
+SCHEMA = 4  # grows with every change of a mapping; `index ensure` takes older indices along
 SINGLE = "0"  # the suffix of a table's first index, and of its only one when it is not cut into months
 
 _DATE = {"type": "date"}
@@ -27,8 +27,8 @@ _ENTITY = {"properties": {"type": _WORD, "id": _WORD}}
 _FINDING = {
     **dict.fromkeys(("time", "first_seen"), _DATE),
     **dict.fromkeys(("id", "detector", "version", "kind", "title", "severity", "system", "stream", "stage", "grade"), _WORD),
-    **dict.fromkeys(("labels", "state", "events", "controls", "playbooks"), _WORD),
-    **dict.fromkeys(("incident", "status", "assignee", "exception"), _WORD),  # people's
+    **dict.fromkeys(("labels", "datasets", "state", "events", "controls", "playbooks", "exception"), _WORD),
+    **dict.fromkeys(("incident", "status", "assignee"), _WORD),  # people's
     **dict.fromkeys(("severity_rank", "risk", "count"), _NUMBER),
     "entity": _ENTITY,
     "window": {"properties": {"start": _DATE, "end": _DATE}},

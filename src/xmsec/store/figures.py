@@ -22,7 +22,7 @@ def counts(connection: sqlite3.Connection) -> Mapping[tuple[str, str, str], int]
 
 def findings(connection: sqlite3.Connection) -> Mapping[tuple[str, ...], float]:
     """Return how many findings there are: (severity, state) → count."""
-    rows = connection.execute("SELECT severity, state, count(*) FROM findings GROUP BY severity, state")
+    rows = connection.execute("SELECT severity, state, count(*) FROM findings WHERE exception = '' GROUP BY severity, state")
     return {(SEVERITIES[rank], state): count for rank, state, count in rows}
 
 
@@ -38,7 +38,7 @@ def incidents(connection: sqlite3.Connection) -> Mapping[tuple[str, ...], float]
 def told_since(connection: sqlite3.Connection, start: datetime) -> Mapping[str, int]:
     """Return how many entities each detector told for events since `start`: detector → entities."""
     entity = "entity_type || ' ' || entity_id"
-    query = f"SELECT detector, count(DISTINCT {entity}) FROM findings WHERE time >= ? GROUP BY detector"
+    query = f"SELECT detector, count(DISTINCT {entity}) FROM findings WHERE time >= ? AND exception = '' GROUP BY detector"
     rows = connection.execute(query, (micros(start),))
     return dict(rows)
 

@@ -54,6 +54,7 @@ _FINDINGS = Shape(
         "window.start": ("f.window_start", "time"),
         "window.end": ("f.window_end", "time"),
         "count": ("f.count", "number"),
+        "exception": ("f.exception", "text"),
         "incident": ("COALESCE(m.incident, '')", "text"),
         "status": ("COALESCE(t.status, c.status, 'new')", "text"),
     },
@@ -139,7 +140,10 @@ class SqliteReader:
         return {(stream, leg, reason): total for stream, leg, reason, total in rows}
 
     def told(self, scan: Collection[Source]) -> Iterator[dict[str, Any]]:
-        """Return the findings that are final and were told while these partitions were scanned, by (time, id)."""
+        """Return the findings that are final and were told while these partitions were scanned, by (time, id).
+
+        Those that an exception covers are left out.
+        """
         ids: set[str] = set()
         for source in sorted(scan):
             rows = self._connection.execute(
@@ -152,7 +156,9 @@ class SqliteReader:
         for start in range(0, len(listed), _VALUES):
             some = listed[start : start + _VALUES]
             marks = ", ".join("?" * len(some))
-            places += self._connection.execute(f"SELECT time, id FROM findings WHERE state = 'final' AND id IN ({marks})", some)
+            places += self._connection.execute(
+                f"SELECT time, id FROM findings WHERE state = 'final' AND exception = '' AND id IN ({marks})", some
+            )
         for _, finding in sorted(places):
             statement = f"SELECT {_FINDINGS.body} FROM {_FINDINGS.source} WHERE f.id = ?"
             yield _finding(self._connection.execute(statement, (finding,)).fetchone())
@@ -190,7 +196,7 @@ def _column(query: Query, name: str) -> tuple[str, Kind]:
 
 def _where(query: Query) -> tuple[list[str], list[Any]]:
     """Write the filter; statements hold names of ours only, all that came from outside is bound."""
-    terms = ["1"]
+    terms = ["f.exception = ''"] if query.hides else ["1"]
     bound: list[Any] = []
     for name, values in query.where.items():
         expression, kind = _column(query, name)

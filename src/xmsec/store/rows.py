@@ -71,7 +71,7 @@ def finding_row(finding: Finding, incident: str | None = None, status: str = UNT
         "evidence": [event_row(event) for event in finding.evidence],
         "explanation": [msgspec.to_builtins(one) for one in finding.explanation],
     }
-    for name in ("labels", "events", "controls", "playbooks"):
+    for name in ("labels", "datasets", "events", "controls", "playbooks"):
         plain[name] = list(row[name])
     return {**plain, "incident": incident, "status": status}
 

@@ -245,7 +245,9 @@ class SqliteStore:
 
     def _write_incidents(self, incidents: Iterable[Incident]) -> None:
         incidents = list(incidents)
-        self.connection.executemany(PUT_INCIDENT, [incident_columns(incident) for incident in incidents])
+        self.connection.executemany(PUT_INCIDENT, [incident_columns(incident) for incident in incidents if incident.findings])
+        gone = [(incident.id,) for incident in incidents if not incident.findings]  # an exception covers all that it had
+        self.connection.executemany("DELETE FROM incidents WHERE id = ?", gone)
         # of many findings an incident names the least: one that is no longer among them must leave, or commits would have a say
         self.connection.executemany(
             "DELETE FROM incident_findings WHERE incident = ?", [(incident.id,) for incident in incidents]

@@ -44,6 +44,7 @@ PUT_FINDING = _upsert(
     "window_start",
     "window_end",
     "count",
+    "exception",
     "body",
 )
 PUT_INCIDENT = _upsert("incidents", "opened", "severity", "risk", "entity_type", "entity_id", "state", "body")
@@ -67,6 +68,7 @@ def finding_columns(finding: Finding) -> tuple[Any, ...]:
         micros(finding.window.start),
         micros(finding.window.end),
         finding.count,
+        finding.exception or "",
         msgspec.json.encode(finding),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from xmsec.model.errors import ConfigError
 
 RESTORING = ".restoring"  # holds what was not moved into the home yet; while it is there, the home is no home
-_MOVED = ("models", "ledger", "recordings")  # before the store, which is moved last
+_MOVED = ("models", "ledger", "exceptions", "recordings")  # before the store, which is moved last
 
 
 def refuse(home: Path) -> None:

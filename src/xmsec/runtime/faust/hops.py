@@ -133,7 +133,7 @@ def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> fr
     heard = Heard(frame.number, Clock(maximum=frame.watermark))
     cases = group(frame.findings, road, share, share.watermark({**share.clocks, origin: heard.clock}))
     share.take_in(origin, heard, cases.states, offset)
-    return frames.Cases(frame.findings, tuple(cases.incidents), tuple(cases.intents))
+    return frames.Cases(tuple(cases.findings), tuple(cases.incidents), tuple(cases.intents))
 
 
 def kept_by_detectors(road: Road, participants: Sequence[Source], number: int, count: int) -> Kept:

@@ -37,6 +37,8 @@ class Meter:
     def tell(self, findings: Iterable[Finding]) -> None:
         """Note findings as they are told: open, grown, final."""
         for finding in findings:
+            if finding.exception is not None:
+                continue
             self._findings[finding.severity, finding.state] += 1
             if finding.detector in self._per_day:
                 day = finding.time.astimezone(self._zone).date()

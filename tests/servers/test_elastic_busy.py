@@ -39,7 +39,7 @@ def without_pause(_pause_s: float) -> None:
 def test_people_and_the_engine_write_the_same_records_at_once_and_neither_loses(client: Elasticsearch, prefix: str) -> None:
     incident = msgspec.structs.replace(INCIDENTS[0], id="i" * 32)
     write(client, prefix, [FINDING], [incident])
-    people_set = ("status", "assignee", "exception")
+    people_set = ("status", "assignee")
     places = {
         (finding_index(FINDING, prefix), FINDING.id): (*people_set, "incident"),
         (f"{prefix}-incidents-0", incident.id): people_set,
@@ -132,7 +132,7 @@ def test_a_request_holds_a_bounded_number_of_documents_and_bytes(client: Elastic
 
 def test_the_engine_writes_no_field_of_peoples() -> None:
     bodies: list[Any] = [msgspec.json.decode(one.body)["doc"] for one in documents(FINDINGS, INCIDENTS)]
-    assert all(not {"status", "assignee", "incident", "related", "exception"} & set(body) for body in bodies)
+    assert all(not {"status", "assignee", "incident", "related"} & set(body) for body in bodies)
 
 
 def test_a_login_that_is_refused_is_waited_for() -> None:

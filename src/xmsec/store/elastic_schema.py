@@ -38,7 +38,7 @@ _FINDING = {
 _INCIDENT = {
     **dict.fromkeys(("opened", "due"), _DATE),
     **dict.fromkeys(("id", "state", "severity", "findings", "detectors", "systems"), _WORD),
-    **dict.fromkeys(("related", "status", "assignee", "exception"), _WORD),  # people's
+    **dict.fromkeys(("related", "status", "assignee"), _WORD),  # people's
     **dict.fromkeys(("severity_rank", "risk"), _NUMBER),
     "entity": _ENTITY,
     "levels": _KEPT,

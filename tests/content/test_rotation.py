@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,9 +27,14 @@ from xmsec.pipeline.road import Taken
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.assemble import Deployment, assemble, keep_ledger
 from xmsec.runtime.linked import linked
-from xmsec.runtime.recorded import train_on
+from xmsec.runtime.recorded import replay, taken, train_on
+from xmsec.runtime.retoken import retoken
 from xmsec.simulate.scenario import Plan, plan, run
 from xmsec.simulate.write import write
+from xmsec.store.archive import Archive
+from xmsec.store.inventory import inventory
+from xmsec.store.merged import read_archive
+from xmsec.store.recorder import Origin, Recorder
 
 MIDNIGHT = datetime(2026, 10, 22, tzinfo=ZONE).astimezone(UTC)  # the second week's Thursday
 NOON = MIDNIGHT + timedelta(hours=14, minutes=20)
@@ -61,20 +67,20 @@ class City:
         assert entries is not None
         keep_ledger(home, entries)
         bare = self.deployment(Keyring([OLD]))
-        first = [batch for batch in self.taken(bare) if _time(batch) < self.plan.calendar.at(7 * 86_400_000)]
+        first = [batch for batch in self.made_of(bare) if _time(batch) < self.plan.calendar.at(7 * 86_400_000)]
         for recipe in bare.recipes.values():
             train_on(recipe, bare.road, iter(first), home / "models", ZONE)
 
     def deployment(self, keyring: Keyring) -> Deployment:
         return assemble([ROOT], self.home, keyring, ZONE)
 
-    def taken(self, made: Deployment) -> list[Taken]:
+    def made_of(self, made: Deployment) -> list[Taken]:
         return [tokenise(batch, made.road) for batch in batches(self.plan)]
 
     def run(self, keyring: Keyring) -> Ran:
         made = self.deployment(keyring)
         assert not made.missing
-        states, found, taken = Memory(), {}, self.taken(made)
+        states, found, taken = Memory(), {}, self.made_of(made)
         for batch in taken:
             outcome = carry_on(batch, made.road, states)
             states.absorb(outcome.states, outcome.clocks)
@@ -214,3 +220,29 @@ def test_distinct_counts_are_exact_at_midnight_and_at_most_doubled_in_the_one_wi
         assert all(0 <= more <= usual[place] for place, more in grown.items())
         if length == DAY:
             assert any(grown.values())
+
+
+def test_recordings_brought_under_the_present_key_replay_as_if_it_had_never_been_rotated(
+    city: City, before: Ran, at_noon: Ran, tmp_path: Path
+) -> None:
+    """Windows that hold the rotation too, and entities that are tokens themselves, up to their names."""
+    made, archive = city.deployment(at_noon.keyring), Archive(str(tmp_path / "shelf"))
+    worker = Recorder(archive, Origin("0123456789", at_noon.keyring.check))
+    for number, batch in enumerate(at_noon.taken):
+        worker.add(0, number, batch.passed, made.road.revisions, 0.0)
+        if number % 20 == 19:
+            worker.written(*worker.seal(0))
+    worker.written(*worker.seal(0))
+    files = [(archive, kept) for kept in inventory(archive, None, ())]
+    assert len(files) > 1
+    assert len(list(retoken(files, [archive], at_noon.keyring, RECEIVED, True))) >= len(files) // 2
+
+    batches = (taken(rows) for rows in read_archive(archive, at_noon.keyring.check))
+    found = {finding.id: finding for finding in replay(made.road, batches)}
+    assert told(Ran(at_noon.keyring, (), found)) == told(before)
+
+    def of_tokens(findings: dict[str, Finding]) -> Counter[tuple[Any, ...]]:
+        named = [one for one in findings.values() if TOKEN.search(one.entity.id)]
+        return Counter((one.detector, one.window, one.severity, one.count) for one in named)
+
+    assert of_tokens(found) == of_tokens(before.findings)

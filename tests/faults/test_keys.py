@@ -11,11 +11,19 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
+from pyarrow.parquet import read_table
 from tests.command import KEY, environment, rows, xmsec
 
+from xmsec.classify.token import TOKEN
 from xmsec.cli.keyfile import read_keys
+from xmsec.model.clock import EPOCH
+from xmsec.model.types import Revisions, Tick
 from xmsec.store.archive import Archive
+from xmsec.store.columns import Row
+from xmsec.store.recorder import Origin, Recorder
+from xmsec.store.recording import read
 
 pytestmark = pytest.mark.faults
 
@@ -170,6 +178,84 @@ def test_keys_by_a_command_are_rotated_where_they_are(home: Path) -> None:
         told = xmsec("keys", command, "--home", home, env={"XMSEC_KEY_COMMAND": "cat key"})
         assert (told.returncode, told.stdout) == (2, b"")
         assert b"the key comes from a command; XMSEC_KEY_COMMAND=cat; " in told.stderr
+
+
+# kills the process, for good, at the n-th file that it puts in the place of another
+KILLED_AT = """
+import os, sys
+left = [int(sys.argv.pop(1))]
+def watch(event, arguments):
+    if event == "os.rename" and ".parquet" in str(arguments[0]):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(watch)
+from xmsec.cli.entry import main
+main()
+"""
+SCAN = (
+    '203.0.113.{n} - - [{when}] "GET /people/13959200{who:03d}?id=1\'%20union%20select%201 HTTP/1.1" 500 1 "-" "sqlmap/1.7"\n'
+)
+
+
+def test_recordings_brought_under_the_present_key_are_whole_wherever_it_is_killed(home: Path, tmp_path: Path) -> None:
+    (home / "key").write_text(f"1 hmac-sha256 - - {KEY}\n2 hmac-sm3 2026-01-01T00:00:00+08:00 3650d {'6c' * 32}\n")
+    lines = [SCAN.format(n=n, who=n, when=f"24/Nov/2025:08:{n:02d}:00 +0800") for n in range(12)]
+    lines += [SCAN.format(n=n, who=n, when=f"24/Feb/2026:08:{n:02d}:00 +0800") for n in range(6)]
+    scan = ("scan", "-", "--stream", "generic.web", "--home", home, "--format", "jsonl")
+    assert xmsec(*scan, given="".join(lines).encode()).returncode == 0
+    keyring = read_keys(home / "key")
+    shelf = Archive(str(tmp_path / "shelf"))
+    worker = Recorder(shelf, Origin("0123456789", keyring.check))
+    for number, batch in enumerate(read(home / "recordings", None)):
+        for place, row in enumerate(batch):
+            offset = 1_000 * number + place
+            worker.add(0, offset, [moved(row)], Revisions("c", 1), 0.0)
+            if offset % 5 == 4:
+                worker.written(*worker.seal(0))
+    if worker.parts:
+        worker.written(*worker.seal(0))
+    env = {"XMSEC_RECORDINGS": str(tmp_path / "shelf")}
+
+    def told() -> list[tuple[str, str, str, int]]:
+        found = rows(xmsec("replay", "--home", home, "--format", "jsonl", env=env).stdout)
+        return sorted((one["id"], one["detector"], one["severity"], one["count"]) for one in found)
+
+    def tokens() -> set[str]:
+        kept = list((tmp_path / "shelf").rglob("*.parquet")) + list((home / "recordings").glob("*.parquet"))
+        return {
+            token for path in kept for text in read_table(path)["fields"].to_pylist() for token in TOKEN.findall(text or "")
+        }
+
+    before, was = told(), tokens()
+    old = {keyring.pen(EPOCH, EPOCH).token("CN_MOBILE", f"13959200{n:03d}") for n in range(12)}
+    assert old <= was
+    assert "web-sql-injection" in {one[1] for one in before}
+    would = rows(xmsec("recordings", "retoken", "--home", home, env=env).stdout)
+    assert {one["done"] for one in would} == {False}
+    assert tokens() == was
+    command = [sys.executable, "-c", KILLED_AT, "1", "recordings", "retoken", "--yes", "--home", str(home)]
+    assert subprocess.run(command, capture_output=True, env=environment(env), check=False).returncode == -signal.SIGKILL
+    assert tokens() & old
+    done = xmsec("recordings", "retoken", "--yes", "--home", home, env=env)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(done.stdout)) == len(would) - 1
+    assert not tokens() & old
+    assert was - old <= tokens()
+    assert told() == before
+    assert not list((home / "recordings").glob("*.part"))
+    assert rows(xmsec("recordings", "retoken", "--yes", "--home", home, env=env).stdout) == []
+    assert {one["retokened"] for one in rows(xmsec("recordings", "list", "--home", home, env=env).stdout)} >= {2}
+    assert xmsec(*scan, given="".join(lines).encode()).returncode == 0
+
+
+def moved(row: Row) -> Row:
+    """The row as of another stream, whose positions the home does not have."""
+    if isinstance(row, Tick):
+        return msgspec.structs.replace(row, stream="generic.cef")
+    event, spans = row
+    position = msgspec.structs.replace(event.position, stream="generic.cef")
+    return msgspec.structs.replace(event, position=position, id=f"moved-{event.id}"), spans
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,15 @@ def test_many_batches_make_few_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
     path = kept.seal()
     assert pq.read_metadata(path).num_row_groups == 3
     assert len(back(tmp_path, committed)) == 120
+
+
+def test_a_rotated_key_begins_a_new_file_so_that_each_says_which_keys_its_rows_had(tmp_path: Path) -> None:
+    first, second = [Tick("city.web", "a", START, "idle")], [Tick("city.web", "b", START, "idle")]
+    committed = Recording(tmp_path, None, "aaaa").append([outcome(first)])[ENTRY]
+    turned = Recording(tmp_path, committed, "aaaa+bbbb")
+    committed = turned.append([outcome(second)])[ENTRY]
+    turned.seal()
+    checks = [pq.read_metadata(path).metadata[b"xmsec.key_check"] for path in sorted(tmp_path.glob("*.parquet"))]
+    assert checks == [b"aaaa", b"aaaa+bbbb"]
+    assert back(tmp_path, committed) == [*first, *second]
+    assert (tmp_path / "key_check").read_text() == "aaaa+bbbb"

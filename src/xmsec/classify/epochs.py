@@ -19,6 +19,7 @@ from xmsec.classify.token import CACHED_VALUES, SHA256, Hash, check_value, ident
 from xmsec.model.clock import EPOCH, FAR
 
 _LINK = b"xmsec link\0"
+_AGAIN = b"xmsec again\0"
 _WRITTEN = re.compile(r"([0-9]{1,9}):([0-9a-f]{16})")
 
 
@@ -110,6 +111,15 @@ class Keyring:
                 return f"{token.partition(':')[0]}:{_sealed(before, token, found[2])}⟩"
         return None
 
+    def number(self, time: datetime, received: datetime) -> int:
+        """Return which epoch wrote the tokens of a record, also when its key was retired since."""
+        at, live = len(self.epochs) - 1, 0
+        while self.ends[live] <= received:
+            live += 1
+        while at > live and self.epochs[at].start > time:
+            at -= 1
+        return self.epochs[at].number
+
     def _live(self, moment: datetime) -> int:
         """Return the place of the oldest epoch that writes at a moment."""
         at = 0
@@ -119,6 +129,12 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"Keyring({self.check})"
+
+
+def renewed(token: str, epoch: Epoch) -> str:
+    """Return what stands for an earlier token under an epoch's key when nobody knows its value: one for one, and one way."""
+    fingerprint = digest(_held(epoch), _AGAIN + token.encode(), epoch.how.removeprefix("hmac-")).hex()[:16]
+    return f"{token.partition(':')[0]}:{fingerprint}⟩"
 
 
 def _ends(epochs: Sequence[Epoch]) -> list[datetime]:

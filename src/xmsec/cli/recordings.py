@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from xmsec.store.holds import Hold
     from xmsec.store.inventory import Kept
 
-app = typer.Typer(help="What was recorded: list it, prune it by age, hold it for a case.", no_args_is_help=True)
+app = typer.Typer(
+    help="What was recorded: list it, prune it by age, hold it for a case, bring it under the present key.",
+    no_args_is_help=True,
+)
 
 COLUMNS = {name: name for name in ("path", "received", "rows", "revisions", "bytes", "key_check", "held", "sealed")}
 
@@ -55,6 +58,38 @@ def prune(
     size = sum(one.bytes for _, one in going)
     done = "removed" if yes else "would be removed; --yes removes them"
     remark(f"{len(going)} of {len(found)} files, {size} bytes {done}; {held} as old are held")
+
+
+@app.command("retoken", epilog=example("xmsec recordings retoken --yes"))
+def retoken(
+    yes: Annotated[bool, typer.Option("--yes", help="Rewrite; without it, only say what would be rewritten.")] = False,
+    home: Home = None,
+    form: Output = None,
+) -> None:
+    """Bring sealed files of older epochs under the present key, but none that is held; while links last, tokens are joined.
+
+    Safe to interrupt and to repeat: each file is replaced whole, and what is under the present key already stays.
+    """
+    import msgspec
+
+    from xmsec.cli.home import key_of, now
+    from xmsec.cli.output import remark, rows
+    from xmsec.cli.settings import settings
+    from xmsec.runtime.retoken import retoken as renew
+    from xmsec.store.lock import RETOKEN, HomeLock
+
+    given = settings(home)
+    keyring, places = key_of(given, create=False), _places(given)
+    for place in places:
+        place.check(keyring.check)
+    with HomeLock(given.home, RETOKEN):
+        found = [(place, one) for place, one in _all(given) if one.path.endswith(".parquet")]
+        told = list(renew(found, places, keyring, now(), yes))
+    names = ("path", "epoch", "rows", "changed", "held", "done")
+    rows((msgspec.to_builtins(one) for one in told), form, {name: name for name in names})
+    kept = sum(bool(one.held) for one in told)
+    did = "rewritten" if yes else "would be rewritten; --yes rewrites them"
+    remark(f"{len(told) - kept} of {len(found)} files {did}; {kept} are held and stay as they are")
 
 
 def _removed(going: Sequence[tuple[Archive, Kept]], held: Sequence[Hold]) -> list[tuple[Archive, Kept]]:
@@ -174,6 +209,7 @@ def _row(one: Kept) -> dict[str, Any]:
         "revisions": [f"{made.content}/{made.ledger}" for made in one.revisions],
         "bytes": one.bytes,
         "key_check": one.key_check,
+        "retokened": one.retokened or None,
         "held": list(one.held),
         "sealed": one.sealed,
     }

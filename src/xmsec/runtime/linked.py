@@ -5,28 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from xmsec.classify.epochs import Keyring
+from xmsec.classify.epochs import Keyring, renewed
 from xmsec.model.types import Tick
 from xmsec.pipeline.road import Taken
 
 
 def linked(token: str, batches: Iterable[Taken], keyring: Keyring, now: datetime) -> list[str]:
-    """Return the other tokens of a token's value, sorted; both ways, over several epochs, as far as their keys are there."""
+    """Return the other tokens of a token's value, sorted; both ways, over several epochs, as far as their keys are there.
+
+    What stands for it in recordings that went over to a later key is one of them.
+    """
     groups: dict[str, set[str]] = {}
-    for later, link in sorted(_links(batches)):
+    links, again = _recorded(batches, _again(token, keyring))
+    for later, link in sorted(links):
         former = keyring.former(later, link, now)
         if former is not None:
             together = groups.get(later, {later}) | groups.get(former, {former})
             groups.update(dict.fromkeys(together, together))
-    return sorted(groups.get(token, {token}) - {token})
+    return sorted((groups.get(token, set()) | again) - {token})
 
 
-def _links(batches: Iterable[Taken]) -> set[tuple[str, str]]:
-    return {
-        (span.token, span.link)
-        for batch in batches
-        for row in batch.passed
-        if not isinstance(row, Tick)
-        for span in row[1]
-        if span.link
-    }
+def _again(token: str, keyring: Keyring) -> set[str]:
+    """Return what may stand for a token under later keys."""
+    found = [token]
+    for epoch in keyring.epochs[1:]:
+        if epoch.key is not None:
+            found += [renewed(one, epoch) for one in found]
+    return set(found[1:])
+
+
+def _recorded(batches: Iterable[Taken], wanted: set[str]) -> tuple[set[tuple[str, str]], set[str]]:
+    """Return all links, and which of some tokens were recorded."""
+    links: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    for batch in batches:
+        for row in batch.passed:
+            for span in () if isinstance(row, Tick) else row[1]:
+                if span.link:
+                    links.add((span.token, span.link))
+                if span.token in wanted:
+                    seen.add(span.token)
+    return links, seen

@@ -19,7 +19,8 @@ _NUMBERED = re.compile(r"(\d{8})\.(parquet|open)")
 class Kept(msgspec.Struct, frozen=True):
     """One file. path: below its place; sealed: nothing is written to it any more, and no store waits for it.
 
-    received, time: first and last moment; None, as is the rest, of a file that is not sealed.
+    received, time: first and last moment; None, as is the rest, of a file that is not sealed. retokened: the epoch under whose
+    key older tokens in it were written again, 0 when none were.
     """
 
     place: str
@@ -31,6 +32,7 @@ class Kept(msgspec.Struct, frozen=True):
     time: Span | None = None
     revisions: tuple[Revisions, ...] = ()
     key_check: str = ""
+    retokened: int = 0
     held: tuple[str, ...] = ()
 
 
@@ -57,17 +59,21 @@ def inventory(archive: Archive, committed: str | None, held: Sequence[Hold]) -> 
 
 
 def _said(archive: Archive, path: str) -> Kept:
+    from xmsec.store.rewrite import mark_of
     from xmsec.store.sealed import Sealed, about, opened
 
     with archive.open(path) as source, opened(source, f"{archive.place} {path}") as file:
+        marked = mark_of(file)
         if Sealed.of(path) is not None:
             said = about(file, path)
-            return Kept(archive.place, path, 0, True, said.rows, said.received, said.time, said.revisions, said.key_check)
+            return Kept(
+                archive.place, path, 0, True, said.rows, said.received, said.time, said.revisions, said.key_check, marked
+            )
         check: bytes = (file.metadata.metadata or {}).get(b"xmsec.key_check", b"")
         spans = [_range(file, name) for name in ("received", "time")]
         pairs = file.read(["content", "ledger"]).group_by(["content", "ledger"]).aggregate([]).to_pylist()
         revisions = tuple(Revisions(one["content"], one["ledger"]) for one in pairs)
-        return Kept(archive.place, path, 0, True, file.metadata.num_rows, spans[0], spans[1], revisions, check.decode())
+        return Kept(archive.place, path, 0, True, file.metadata.num_rows, spans[0], spans[1], revisions, check.decode(), marked)
 
 
 def _range(file: Any, name: str) -> Span | None:

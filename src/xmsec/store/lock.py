@@ -11,6 +11,7 @@ from xmsec.model.errors import ConfigError
 
 WRITER = "lock"  # of states, positions and findings, which its holder keeps in memory too
 PLAYBOOKS = "playbooks.lock"  # of playbook runs, so that a person can approve beside a service that reads on
+RETOKEN = "retoken.lock"  # of who rewrites sealed recordings, beside a service that records on
 
 
 class HomeLock:

@@ -38,8 +38,9 @@ class Recording:
 
     def __init__(self, folder: Path, committed: str | None, key_check: str = "", seal_bytes: int = SEAL_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._key_check, self._seal_bytes = folder, key_check, seal_bytes
-        _claim(folder / "key_check", key_check)
+        self._folder, self._seal_bytes = folder, seal_bytes
+        before = _kept(folder / "key_check", key_check)
+        self._key_check = before or key_check
         number, self._length = _entry(committed)
         if _sealed(folder, number).exists():
             number, self._length = number + 1, 0
@@ -47,8 +48,13 @@ class Recording:
         self._clean()
         self._first: datetime | None = None
         self._last: datetime | None = None
+        if before and before != key_check:
+            self.seal()  # the keys were rotated: what a file says of its keys is true of each of its rows
+        self._key_check = key_check
         if self._length:
             self._note(next(_open_rows(self._path, self._length)))
+        if key_check and before != key_check:
+            _claim(folder / "key_check", key_check)
 
     @property
     def _path(self) -> Path:
@@ -56,7 +62,7 @@ class Recording:
 
     def _clean(self) -> None:
         """Remove what no commit knows, and cut the open part back to its committed length."""
-        for left in sorted(self._folder.glob("*.part")):
+        for left in sorted(self._folder.glob("????????.part")):  # not those of who rewrites a sealed file beside this writer
             left.unlink()
         for left in sorted(self._folder.glob("*.open")):
             if left != self._path:
@@ -193,11 +199,18 @@ def _received(item: Context | Row) -> datetime:
     return item.event.received if isinstance(item, Context) else item[0].received
 
 
+def _kept(path: Path, key_check: str) -> str:
+    """Return the check values that a folder has; empty when it has none. Raises ConfigError when they are other keys'."""
+    present = path.read_text() if key_check and path.exists() else ""
+    if present:
+        agrees(present, key_check, str(path.parent))
+    return present
+
+
 def _claim(path: Path, key_check: str) -> None:
-    if key_check and (not path.exists() or not agrees(path.read_text(), key_check, str(path.parent))):
-        part = path.with_suffix(".part")
-        part.write_text(key_check)
-        part.replace(path)
+    part = path.with_suffix(".part")
+    part.write_text(key_check)
+    part.replace(path)
 
 
 def _entry(committed: str | None) -> tuple[int, int]:

@@ -58,16 +58,17 @@ ROOM = "160m"
 
 @dataclass(frozen=True)
 class Size:
-    """How much goes through, and how long a server is away."""
+    """How much goes through, and how long the broker and Elasticsearch are away."""
 
     records: int
-    absence_s: float
+    broker_away_s: float
+    elastic_away_s: float
     patience_s: float
     at_once: int
 
 
-QUICK = Size(3_000, 3, 2 * PATIENCE_S, 4)
-LONG = Size(300_000, 30, 1_800, 1)
+QUICK = Size(3_000, 3, 3, 2 * PATIENCE_S, 4)
+LONG = Size(300_000, 30, 60, 1_800, 1)
 
 
 @dataclass
@@ -112,10 +113,6 @@ class Scene:
         with Elasticsearch(self.node.start().rpartition(" ")[2]) as client:
             return stored(client, self.cluster.prefix)
 
-    def absence(self) -> None:
-        """Pass the time for which something is away."""
-        Event().wait(self.size.absence_s)
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -157,7 +154,7 @@ def one_joins_and_another_leaves(scene: Scene) -> None:
 def kill_the_broker(scene: Scene) -> None:
     scene.disconnect()
     scene.broker.kill()
-    scene.absence()
+    Event().wait(scene.size.broker_away_s)
     scene.broker.start()
     scene.connect()
 
@@ -175,7 +172,7 @@ def start_elasticsearch(scene: Scene) -> None:
     real.until(lambda: door.midway is None)
     assert door.midway is None, "no bulk request came"
     real.until(lambda: not node.answers())
-    scene.absence()
+    Event().wait(scene.size.elastic_away_s)
     node.start()
 
 

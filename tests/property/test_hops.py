@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import toys
@@ -88,7 +89,7 @@ class Platform:
 
     def _detect(self, offset: int, value: bytes, share: Share) -> list[Sent]:
         told = hops.detected(frames.unpack(value, frames.Contexts), offset, share, ROAD, COUNT)
-        return [] if told is None else [(self.findings[place], frames.pack(one)) for place, one in told.findings.items()]
+        return [] if told is None else [(self.findings[place], frames.pack(one)) for place, one in told.findings]
 
     def _group(self, offset: int, value: bytes, share: Share) -> list[Sent]:
         told = hops.grouped(frames.unpack(value, frames.Findings), offset, share, ROAD)
@@ -109,8 +110,14 @@ class Platform:
 def test_hops_killed_anywhere_tell_what_the_whole_road_tells(
     data: st.DataObject, parts: Sequence[Partition], sizes: list[int]
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hops, "AT_ONCE", data.draw(st.sampled_from((1, 2, 500)), "findings of a frame"))
+        assert played(data, cut(data.draw(interleaved(parts)), sizes)) == together(parts)
+
+
+def played(data: st.DataObject, batches: list[list[Record]]) -> Final:
+    """What the platform tells, killed here and there."""
     platform = Platform()
-    batches = cut(data.draw(interleaved(parts)), sizes)
     crashes = data.draw(st.integers(0, 12))
     while batches or any(hop.waits for hop in platform.hops):
         waiting = [hop for hop in platform.hops if hop.waits]
@@ -124,7 +131,7 @@ def test_hops_killed_anywhere_tell_what_the_whole_road_tells(
             batches[:1] = [[*again, *batches[0][end:]]] if crash else []
         else:
             waiting[turn].step(data.draw, crash)
-    assert platform.told() == together(parts)
+    return platform.told()
 
 
 @settings(max_examples=40, deadline=None)

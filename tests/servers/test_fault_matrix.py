@@ -47,6 +47,7 @@ from tests.servers.toy_worker import STREAMS
 
 from xmsec.model.errors import InputError
 from xmsec.model.types import Raw
+from xmsec.runtime.faust.ending import INTERRUPTED
 from xmsec.runtime.faust.topics import Cluster, ensure
 from xmsec.store.elastic_ensure import ensure as ensure_indices
 
@@ -159,6 +160,17 @@ def kill_the_broker(scene: Scene) -> None:
     scene.connect()
 
 
+def stop_while_the_broker_is_away(scene: Scene) -> None:
+    """It ends in its time; what it held is read again."""
+    scene.disconnect()
+    scene.broker.kill()
+    scene.workers[0].stop(INTERRUPTED)
+    Event().wait(scene.size.broker_away_s)
+    scene.broker.start()
+    scene.workers[0].start()
+    scene.connect()
+
+
 def kill_elasticsearch_in_a_bulk(scene: Scene) -> None:
     assert scene.node
     assert scene.door
@@ -265,6 +277,7 @@ FAULTS = {
     "kill-9-all-roles": Fault(kill_the_first, roles=(ALL, ALL)),
     "join-and-leave": Fault(one_joins_and_another_leaves),
     "kill-9-broker": Fault(kill_the_broker, alone=True),
+    "stop-without-broker": Fault(stop_while_the_broker_is_away, roles=((*ALL, "record"),), alone=True),
     "kill-9-elasticsearch": Fault(start_elasticsearch, kill_elasticsearch_in_a_bulk, elastic=True, alone=True),
     "429": Fault(before=refuse_bulks, elastic=True),
     "full-disk": Fault(fill_the_disk, room=ROOM),

@@ -196,8 +196,8 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
-        """Let it end; one that does not says where it stands."""
+    def stop(self, *codes: int) -> None:
+        """Let it end, by these codes too; one that does not says where it stands."""
         self._process.terminate()
         try:
             code = self._process.wait(STOP_S)
@@ -206,7 +206,7 @@ class Worker:
             before = self.log.stat().st_size
             real.until(lambda: self.log.stat().st_size > before + 1_000, 10)
             raise AssertionError(f"did not stop within {STOP_S:.0f} s:\n{self.log.read_text()[-20_000:]}") from None
-        assert code in (0, -signal.SIGTERM), self.log.read_text()  # the signal, where it came before Faust listened
+        assert code in (0, -signal.SIGTERM, *codes), self.log.read_text()  # the signal, where it came before Faust listened
 
 
 @contextmanager
@@ -232,11 +232,12 @@ class Indexed:
             with self._path.open("rb") as file:
                 file.seek(self._read)
                 for line in file:
-                    if line.endswith(b"\n"):
-                        self._read += len(line)
-                        with suppress(msgspec.DecodeError):  # torn by a kill: it was not acknowledged, and comes again
-                            findings, incidents, _ = _indexed.decode(line)
-                            self._told.hear(findings, incidents)
+                    if not line.endswith(b"\n"):
+                        break  # it is being written: its rest, read as a line of its own, would be lost
+                    self._read += len(line)
+                    with suppress(msgspec.DecodeError):  # torn by a kill: it was not acknowledged, and comes again
+                        findings, incidents, _ = _indexed.decode(line)
+                        self._told.hear(findings, incidents)
         return self._told
 
 

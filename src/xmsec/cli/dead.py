@@ -48,8 +48,8 @@ def list_(stream: StreamOption = None, home: Home = None, form: Output = None) -
         return
     ready = Counter((one["stream"], one["leg"], one["reason"]) for one in letters if one["retry"] == "yes")
     told = [
-        {**dict(zip(("stream", "leg", "reason"), group, strict=True)), "count": totals[group], "retryable": ready[group]}
-        | {"retried": sent[group]}
+        {**dict(zip(("stream", "leg", "reason"), group, strict=True)), "count": totals.get(group, 0), "retryable": ready[group]}
+        | {"retried": sent.get(group, 0)}
         for group in sorted({*totals, *sent})
     ]
     rows(told, form, COLUMNS)
@@ -86,7 +86,8 @@ def retry(
 
 
 FATES = ("retried", "failed", "gone")
-Listed = tuple[Sequence[dict[str, Any]], Counter[tuple[str, str, str]], Counter[tuple[str, str, str]]]
+Group = tuple[str, str, str]
+Listed = tuple[Sequence[dict[str, Any]], Mapping[Group, int], Mapping[Group, int]]
 
 
 def _in_home(home: Path | None, stream: str | None) -> Listed:
@@ -99,7 +100,7 @@ def _in_home(home: Path | None, stream: str | None) -> Listed:
         kept = list(here.store.dead(stream))
         held = _held(here, kept, ())
         letters = [{**dead_row(one), "retry": _chance(one, held)} for one in kept]
-    return letters, Counter({group: total for group, total in totals.items() if stream in (None, group[0])}), Counter()
+    return letters, {group: total for group, total in totals.items() if stream in (None, group[0])}, {}
 
 
 def _chance(letter: Rejected, held: Mapping[Source, Content]) -> str:

@@ -22,7 +22,9 @@ def cluster(given: Settings, known: Mapping[str, Stream], streams: str | None = 
     if unknown:
         raise ConfigError(f'no stream "{unknown[0]}"', where="--streams", remedy=f"one of {', '.join(sorted(known))}")
     framing = {name: lines for name in names if (lines := known[name].lines) is not None}
-    return Cluster(given.kafka_bootstrap, names, framing=framing, access=access(given), raw_hours=given.kafka_raw_hours)
+    return Cluster(
+        given.kafka_bootstrap, names, given.kafka_prefix, framing=framing, access=access(given), raw_hours=given.kafka_raw_hours
+    )
 
 
 def named(given: Settings, streams: str | None) -> Cluster:

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from xmsec.model.errors import ConfigError
 
+PREFIX_LENGTH = 60  # a topic's name has 249 characters at most, with a stream's or a table's in it
+
 
 class Settings(BaseSettings):
     """What a deployment is told from outside; each name is `XMSEC_<NAME>` in the environment."""
@@ -28,6 +30,7 @@ class Settings(BaseSettings):
     token_hash: Literal["hmac-sha256", "hmac-sm3"] | None = None
     timezone: str = "Asia/Shanghai"
     kafka_bootstrap: str = "127.0.0.1:9092"  # several brokers separated by commas
+    kafka_prefix: str = "xmsec"  # of topics and groups, on a cluster that another deployment uses too
     kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
     kafka_ca: Path | None = None
     kafka_cert: Path | None = None
@@ -90,6 +93,13 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"([^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}", one.strip()) for one in given.split(",")):
             raise ValueError("not an address; write HOST:PORT, several separated by commas")
         return given
+
+    @field_validator("kafka_prefix")
+    @classmethod
+    def _topic_name(cls, given: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*\.?", given) or len(given) > PREFIX_LENGTH:
+            raise ValueError("not the beginning of a topic name; write letters, digits and single hyphens, 60 at most")
+        return given.removesuffix(".")
 
     @field_validator("es_url")
     @classmethod

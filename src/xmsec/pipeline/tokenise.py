@@ -38,7 +38,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
         elif reason:
             rejected.append(Rejected(raw.position, "parse", reason, raw.received))
             counts["cut", raw.position.stream, ""] += raw.cut
-            passed[place] = (_rejected_event(raw, road, "parse", reason), ())
+            passed[place] = (stand_in(raw, road, "parse", reason), ())
         else:
             counts["blank", raw.position.stream, ""] += 1
             blank[raw.position.source] = (raw.position.offset, raw.position.part)
@@ -48,7 +48,7 @@ def tokenise(records: Iterable[Raw | Tick], road: Road) -> Taken:
     for at, reason in wrong.items():
         document = parsed[at]
         rejected.append(Rejected(document.position, "classify", reason, document.received))
-        passed[places[at]] = (_rejected_event(document, road, "classify", reason), ())
+        passed[places[at]] = (stand_in(document, road, "classify", reason), ())
     kept = [item for item in passed if item is not None]
     events = [item for item in kept if not isinstance(item, Tick)]
     _tally(events, counts)
@@ -64,7 +64,7 @@ def _classify(parsed: Sequence[Parsed], road: Road) -> tuple[Sequence[Tokened | 
     return [got[0] if got else None for got, _ in alone], {at: why for at, (got, why) in enumerate(alone) if not got}
 
 
-def _rejected_event(record: Raw | Parsed, road: Road, leg: str, reason: str) -> Event:
+def stand_in(record: Raw | Parsed | Event, road: Road, leg: str, reason: str) -> Event:
     """Stand in for a record that is in the dead letters (ECS event.kind `pipeline_error`); `enrich` gives it its time.
 
     A producer's own id may be a value that nobody tokenised: it stays behind, and the position names the record.

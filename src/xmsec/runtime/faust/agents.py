@@ -16,6 +16,7 @@ from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import RETRY_S, Message, Post, log
 from xmsec.runtime.faust.share import Heard
+from xmsec.runtime.faust.smaller import of_cases, without_the_largest
 from xmsec.runtime.faust.tables import Table
 from xmsec.runtime.faust.topics import Cluster
 
@@ -43,14 +44,17 @@ def follow(app: faust.App, post: Post, hop: Hop) -> None:
             batch = await inbox.batch()
             messages: list[Message] = []
             dead: list[Rejected] = []
+            found: list[Position] = []
             for event in batch:
                 message = event.message
+                place = Position(hop.reads, str(message.partition), message.offset)
                 try:
                     messages += hop.take(message.partition, message.offset, event.value, dead)
                 except Exception as error:  # noqa: BLE001 - the edge: a frame must not stop the others
-                    dead.append(post.broken(hop.leg, Position(hop.reads, str(message.partition), message.offset), error))
+                    dead.append(post.broken(hop.leg, place, error))
+                found += [place] * (len(dead) - len(found))
             await post.send(messages)
-            await post.reject(dead)
+            await post.reject(dead, found)
             if inbox.gone:  # the shares that took the frames are gone
                 inbox.leave(batch)
                 continue
@@ -79,7 +83,9 @@ class Enrich:
         if told is None:
             return ()
         self._meter.count(told[1])
-        return [Message(self._events, place, frames.pack(one)) for place, one in enumerate(told[0])]
+        return [
+            Message(self._events, place, frames.pack(one), smaller=without_the_largest) for place, one in enumerate(told[0])
+        ]
 
 
 class Detect:
@@ -107,7 +113,7 @@ class Detect:
         if told is None:
             return ()
         dead += told.rejected
-        return [Message(self._findings, place, frames.pack(one)) for place, one in told.findings.items()]
+        return [Message(self._findings, place, frames.pack(one)) for place, one in told.findings]
 
 
 class Group:
@@ -127,7 +133,8 @@ class Group:
         if cases is None or not cases.findings:
             return ()
         self._meter.tell(cases.findings)
-        return [Message(self._cases, number, frames.pack(cases))]
+        at = Position(self.reads, str(number), offset)
+        return [Message(self._cases, number, frames.pack(cases), smaller=of_cases(at))]
 
 
 class Index:

@@ -20,6 +20,7 @@ from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import Message, Post, log
+from xmsec.runtime.faust.smaller import of_tokened
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.refused import RECEIVE
 from xmsec.sources.records import records_of
@@ -33,7 +34,7 @@ class Classify:
 
     def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
         self._app, self._post, self._road, self._count = app, post, road, count
-        self._framing = cluster.framing
+        self._framing, self._smaller = cluster.framing, of_tokened(road)
         self._raw = {cluster.raw(stream): stream for stream in cluster.streams}
         self._tokened = app.topic(cluster.topic("tokened"), key_type=bytes, value_type=bytes)
         self._inbox = Inbox(app, BATCH, LINGER_S)
@@ -95,7 +96,7 @@ class Classify:
         taken = tokenise(records, self._road)
         self._post.meter.count(taken.counts)
         messages = [
-            Message(self._tokened, frames.partition_of_source(frame.source, self._count), value)
+            Message(self._tokened, frames.partition_of_source(frame.source, self._count), value, smaller=self._smaller)
             for frame in hops.by_source(taken, self._road)
             for value in frames.packs(frame)
         ]

@@ -6,7 +6,6 @@ A record goes out between two marks in the topic of dead letters: `sending`, wit
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from xmsec.model.errors import ServiceError
+from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Position, Raw, Rejected
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import hops
 from xmsec.runtime.faust.frames import MESSAGE_BYTES
-from xmsec.runtime.faust.talk import talking
+from xmsec.runtime.faust.letters import Group, Letter, Totals
+from xmsec.runtime.faust.talk import NOT_ALLOWED, RIGHTS, admin, talking
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.refused import AT_ONCE, LEGS, RECEIVE, Fate, is_taken, name_of
 from xmsec.sources.records import records_of
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 MARK = "retry"  # the leg of a mark
 SENT, SENDING = "sent", "sending:"
-KEPT = 1_000  # letters of each stream, leg and reason that are looked at, as in a home
 ANSWER_MS = 10_000
-
-Group = tuple[str, str, str]
+_decode = msgspec.json.Decoder(Letter).decode
 
 
 class Letters(msgspec.Struct, frozen=True):
@@ -42,41 +40,32 @@ class Letters(msgspec.Struct, frozen=True):
     """
 
     kept: Sequence[Rejected]
-    totals: Counter[Group]
-    sent: Counter[Group]
+    totals: Mapping[Group, int]
+    sent: Mapping[Group, int]
     begun: Mapping[Position, int]
 
 
 def letters(cluster: Cluster, stream: str | None = None) -> Letters:
     """Read the dead letters, of one stream or of all. Raises ServiceError."""
     marks = {one.position: one.reason for one in _read(cluster) if one.leg == MARK}
-    kept: dict[tuple[Position, str, str], Rejected] = {}
-    held: Counter[Group] = Counter()
-    totals: Counter[Group] = Counter()
-    sent: Counter[Group] = Counter()
+    found = Totals()
     for one in _read(cluster):
-        group = (one.position.stream, one.leg, one.reason)
-        name = (one.position, one.leg, one.reason)
-        if one.leg == MARK or stream not in (None, one.position.stream) or name in kept:
-            continue
-        if one.leg in LEGS and marks.get(one.position) == SENT:
-            sent[group] += 1
-            continue
-        totals[group] += 1
-        if held[group] < KEPT:
-            held[group] += 1
-            kept[name] = one
+        if one.leg != MARK and stream in (None, one.position.stream):
+            found.hear(one, sent=not one.more and one.leg in LEGS and marks.get(one.position) == SENT)
     begun = {at: int(reason.removeprefix(SENDING)) for at, reason in marks.items() if reason.startswith(SENDING)}
-    return Letters(list(kept.values()), totals, sent, begun)
+    return Letters(list(found.kept.values()), found.counts, +found.sent, begun)
 
 
-def present(cluster: Cluster, letters: Iterable[Rejected]) -> Iterator[bool]:
+def present(cluster: Cluster, letters: Sequence[Rejected]) -> Iterator[bool]:
     """Say of each letter whether its record may still be read: Kafka keeps raw records for a time only."""
     from kafka import TopicPartition
 
     starts: dict[Any, int | None] = {}
     with talking(cluster.bootstrap, cluster.access) as access, closing(_consumer(access)) as consumer:
         topics = consumer.topics()
+        waiting = [one for one in letters if one.leg in LEGS and one.position.offset >= 0]
+        for topic in sorted({cluster.raw(one.position.stream) for one in waiting} - topics):
+            _say_if_hidden(cluster, topic)
         for one in letters:
             if one.leg not in LEGS or one.position.offset < 0 or cluster.raw(one.position.stream) not in topics:
                 yield False
@@ -215,16 +204,28 @@ def _mark(cluster: Cluster, producer: KafkaProducer, marks: Iterable[tuple[Posit
         future.get(timeout=ANSWER_MS / 1000)
 
 
-def _read(cluster: Cluster) -> Iterator[Rejected]:
-    """Yield what the topic of dead letters holds."""
+def _read(cluster: Cluster) -> Iterator[Letter]:
+    """Yield what the topic of dead letters holds. Raises ConfigError when it is missing, or hidden from this login."""
     from kafka import TopicPartition
 
     with talking(cluster.bootstrap, cluster.access) as access, closing(_consumer(access)) as consumer:
         topic = cluster.topic("dead")
-        for number in sorted(consumer.partitions_for_topic(topic) or ()) if topic in consumer.topics() else ():
+        if topic not in consumer.topics():
+            _say_if_hidden(cluster, topic)
+            raise ConfigError(f"topics are missing: {topic}", where=cluster.bootstrap, remedy="run `xmsec topics ensure`")
+        for number in sorted(consumer.partitions_for_topic(topic) or ()):
             tp = TopicPartition(topic, number)
             for message in _from(consumer, tp, consumer.beginning_offsets([tp])[tp]):
-                yield msgspec.json.decode(message.value, type=Rejected)
+                yield _decode(message.value)
+
+
+def _say_if_hidden(cluster: Cluster, topic: str) -> None:
+    """Kafka lists only what a login may see: ask for this one by name. Raises ConfigError for what is hidden."""
+    with admin(cluster.bootstrap, cluster.access) as client:
+        (found,) = client.describe_topics([topic])
+    if found["error_code"] == NOT_ALLOWED:
+        where = cluster.access.at(cluster.bootstrap)
+        raise ConfigError(f"Kafka does not let this login read topic {topic}", where=where, remedy=RIGHTS)
 
 
 def _consumer(access: Mapping[str, Any]) -> KafkaConsumer:

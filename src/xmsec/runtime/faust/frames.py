@@ -80,12 +80,18 @@ class Contexts(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """Detect to group: what one partition said of entities of another, and its event time. number: as in Contexts."""
+    """Detect to group: what one partition said of entities of another, and its event time.
+
+    number: as in Contexts. What is too much for one message comes in several of one number, told apart by part; event time is
+    that of the last, which has no more behind it.
+    """
 
     origin: int
     number: int
     watermark: datetime | None
     findings: tuple[Finding, ...]
+    part: int = 0
+    more: bool = False
 
 
 class Cases(msgspec.Struct, frozen=True):
@@ -106,9 +112,16 @@ def packs(frame: Tokened) -> list[bytes]:
     encoded = _encoder.encode(frame)
     if len(encoded) <= FRAME_BYTES or len(frame.items) == 1:
         return [bytes(cramjam.zstd.compress(encoded))]
+    return [value for half in halves(frame) for value in packs(half)]
+
+
+def halves(frame: Tokened) -> tuple[Tokened, Tokened]:
+    """Cut a frame of several records in two, in their order."""
     half = len(frame.items) // 2
-    parts = (frame.items[:half], frame.items[half:])
-    return [value for items in parts for value in packs(Tokened(frame.source, items, frame.revisions))]
+    return (
+        Tokened(frame.source, frame.items[:half], frame.revisions),
+        Tokened(frame.source, frame.items[half:], frame.revisions),
+    )
 
 
 def unpack(value: bytes, kind: type[F]) -> F:

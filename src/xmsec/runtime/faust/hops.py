@@ -8,7 +8,7 @@ row the offset of the frame that wrote it last, and is taken by the others alone
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -25,6 +25,7 @@ from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.share import Heard, Kept, Share
 from xmsec.sources.lines import Found
 
+AT_ONCE = 500  # findings of a frame: each at most some 20 KB with its evidence, before compression
 ID_HEADER = "xmsec-id"  # of a raw message: its producer's own name for it
 
 
@@ -80,9 +81,9 @@ def _contexts(frame: frames.Tokened, number: int, clock: Clock, share: Sequence[
 
 
 class Detected(msgspec.Struct, frozen=True):
-    """What a frame of contexts gave. findings: frames by the partition of their entities."""
+    """What a frame of contexts gave. findings: frames, each with the partition of its entities."""
 
-    findings: Mapping[int, frames.Findings]
+    findings: Sequence[tuple[int, frames.Findings]]
     rejected: Sequence[Rejected]
 
 
@@ -115,22 +116,37 @@ def _struck(before: datetime | None, after: datetime | None) -> bool:
     return after is not None and (before is None or (after - EPOCH) // HOUR != (before - EPOCH) // HOUR)
 
 
-def _spread(findings: Sequence[Finding], heard: Heard, share: Share, to_all: bool, count: int) -> dict[int, frames.Findings]:
+def _spread(
+    findings: Sequence[Finding], heard: Heard, share: Share, to_all: bool, count: int
+) -> list[tuple[int, frames.Findings]]:
     by_place: dict[int, list[Finding]] = {place: [] for place in range(count)} if to_all else {}
     for finding in findings:
         entity = Key(finding.entity.type, finding.entity.id)
         by_place.setdefault(frames.partition_of_key(entity, count), []).append(finding)
-    return {
-        place: frames.Findings(share.number, heard.number, heard.clock.maximum, tuple(told)) for place, told in by_place.items()
-    }
+    return [(place, one) for place, told in by_place.items() for one in _parts(told, heard, share.number)]
+
+
+def _parts(told: Sequence[Finding], heard: Heard, origin: int) -> Iterator[frames.Findings]:
+    """Cut what is too much for one message: at the end of an hour a window of every key may close at once.
+
+    Always at the same places, so that parts which come again after a crash are known by their numbers.
+    """
+    if len(told) > AT_ONCE:
+        told = sorted(told, key=lambda one: one.id)  # what is said twice of one keeps its order
+    watermark = heard.clock.maximum
+    for part, start in enumerate(range(0, len(told) or 1, AT_ONCE)):
+        some = tuple(told[start : start + AT_ONCE])
+        yield frames.Findings(origin, heard.number, watermark, some, part, start + AT_ONCE < len(told))
 
 
 def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> frames.Cases | None:
     """Fold findings into their entities' incidents; None for a frame that was taken before."""
     origin = ("", str(frame.origin))
-    if frame.number <= share.heard(origin).number:
+    before = share.heard(origin)
+    if (frame.number, frame.part) <= (before.number, before.clock.part):
         return None
-    heard = Heard(frame.number, Clock(maximum=frame.watermark))
+    maximum = before.clock.maximum if frame.more else frame.watermark
+    heard = Heard(frame.number, Clock(maximum=maximum, part=frame.part))
     cases = group(frame.findings, road, share, share.watermark({**share.clocks, origin: heard.clock}))
     share.take_in(origin, heard, cases.states, offset)
     return frames.Cases(tuple(cases.findings), tuple(cases.incidents), tuple(cases.intents))

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 import faust
 import msgspec
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from faust.exceptions import ProducerSendError
 
 from xmsec.model.types import Position, Rejected
+from xmsec.runtime.faust.letters import Cap
 from xmsec.runtime.faust.meter import Meter
 
 RETRY_S = 1.0  # an unreachable broker is asked again so often; meanwhile nothing is read, so that nothing is lost
 ACK_S = 30.0  # a producer that says nothing for so long is asked again: what is sent twice is known by its number
+LARGE_BYTES = 64 << 10  # a topic may take no more than this, where somebody limited it
+TOO_LARGE = "message-too-large"
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 log = logging.getLogger("xmsec.worker")
 
 
+Smaller = Callable[[bytes], tuple[Sequence[bytes], Sequence[Rejected]]]
+
+
 class Message(msgspec.Struct, frozen=True):
-    """What goes to a topic's partition; value None deletes a row."""
+    """What goes to a topic's partition; value None deletes a row.
+
+    smaller: of a value that the topic does not take for its size, what goes in its place, and what is refused.
+    """
 
     topic: Any
     partition: int
     value: bytes | None
     key: bytes | None = None
+    smaller: Smaller | None = None
 
 
 class Post:
@@ -37,28 +51,67 @@ class Post:
         self._app, self._role, self.meter = app, role, meter or Meter()
         self.meter.apps[role] = app
         self._dead = app.topic(dead, key_type=bytes, value_type=bytes)
+        self._cap = Cap(token_hex(4))
+        self._most: dict[str, int] = {}  # of each topic that refused one for its size, the least that it refused
 
     async def send(self, messages: Sequence[Message]) -> None:
-        """Return when all are acknowledged, each partition's in order; one that no topic takes becomes a dead letter."""
-        large: dict[int, Message] = {}
+        """Return when all are acknowledged, each partition's in order.
+
+        What a topic does not take for its size goes in smaller messages, or becomes a dead letter.
+        """
+        waiting, dead = deque(messages), list[Rejected]()
+        while waiting:
+            some = [waiting.popleft()]
+            while waiting and not self._may_be_refused(some[-1]):
+                some.append(waiting.popleft())
+            refused = range(len(some)) if _way(some[0])[0] in self._most else await self._sent(some)
+            first = {_way(some[place]): place for place in reversed(refused)}
+            for place, message in enumerate(some):  # those behind were taken: again, so that the last word stays the last
+                if place >= first.get(_way(message), len(some)):
+                    await self._alone(message, dead)
+        await self.reject(dead)
+
+    def _may_be_refused(self, message: Message) -> bool:
+        """Whether what follows a message must wait until it was taken: sent together, the next would come before its parts."""
+        return len(message.value or b"") >= LARGE_BYTES or _way(message)[0] in self._most
+
+    async def _alone(self, message: Message, dead: list[Rejected]) -> None:
+        """Send one message, which may have been refused only because of those that our client sent with it, or smaller ones."""
+        name, size = _way(message)[0], len(message.value or b"")
+        most = self._most.get(name, sys.maxsize)
+        if size < most:
+            if not await self._sent([message]):
+                return
+            self._most[name] = size
+            log.warning("%s takes no message of %d bytes; run `xmsec topics ensure`", name, size)
+        if message.smaller is None or message.value is None:
+            dead.append(Rejected(_place(message), "send", TOO_LARGE, datetime.now(UTC)))
+            return
+        values, rejected = message.smaller(message.value)
+        dead += rejected
+        for value in values:
+            await self._alone(msgspec.structs.replace(message, value=value), dead)
+
+    async def _sent(self, messages: Sequence[Message]) -> list[int]:
+        """Send until all are acknowledged; return the places of those that were too large for their topics."""
         while True:
             try:
-                waiting = [await self._send(message) for place, message in enumerate(messages) if place not in large]
-                await asyncio.wait_for(asyncio.gather(*waiting), ACK_S)
-                break
-            except _TooLargeError as error:
-                large[messages.index(error.message)] = error.message
+                answers = await asyncio.wait_for(
+                    asyncio.gather(*[await self._send(message) for message in messages], return_exceptions=True), ACK_S
+                )
+                large = [place for place, answer in enumerate(answers) if _is_too_large(answer)]
+                for answer in answers:
+                    if isinstance(answer, BaseException) and not _is_too_large(answer):
+                        raise answer
             except (KafkaError, ProducerSendError, TimeoutError) as error:
                 if self._app.should_stop:
                     raise asyncio.CancelledError from error
                 log.warning("not sent, trying again: %s", type(error).__name__)
                 self.waits("Kafka", "Kafka takes no messages")
                 await asyncio.sleep(RETRY_S)
-        self.waits("Kafka", "")
-        now = datetime.now(UTC)
-        await self.reject(
-            [Rejected(_place(message), "send", "message-too-large", now) for message in large.values()] if large else ()
-        )
+            else:
+                self.waits("Kafka", "")
+                return large
 
     def waits(self, what: str, why: str) -> None:
         """Say that this role waits for something, and why; without a reason, that it does no more."""
@@ -69,24 +122,20 @@ class Post:
 
     async def _send(self, message: Message) -> Awaitable[Any]:
         try:
-            sent: Awaitable[Any] = await message.topic.send(
-                key=message.key,
-                value=message.value,
-                partition=message.partition,
-                key_serializer="raw",
-                value_serializer="raw",
-            )
+            producer = await self._app.maybe_start_producer()  # a topic's own send would quote what was refused in the log
+            name, partition = _way(message)
+            sent: Awaitable[Any] = await producer.send(name, message.key, message.value, partition, None, None)
         except (KafkaError, ProducerSendError) as error:
-            if isinstance(error, MessageSizeTooLargeError) or isinstance(error.__cause__, MessageSizeTooLargeError):
-                raise _TooLargeError(message) from error
+            if _is_too_large(error):  # our own client says so, before the topic does
+                return _answered(error)
             raise
         return sent
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
-        """Write dead letters, as JSON: what `xmsec dead` reads."""
+    async def reject(self, rejected: Sequence[Rejected], found: Sequence[Position] | None = None) -> None:
+        """Write dead letters, as JSON: what `xmsec dead` reads. found: the message of each, where that is not its own place."""
         if rejected:
             self.meter.dead.update((one.leg, one.reason) for one in rejected)
-            await self.send([Message(self._dead, 0, msgspec.json.encode(one)) for one in rejected])
+            await self.send([Message(self._dead, 0, msgspec.json.encode(one)) for one in self._cap.letters(rejected, found)])
 
     def broken(self, leg: str, position: Position, error: Exception) -> Rejected:
         """Say that a message broke a leg: by the kind of its error, never by its content."""
@@ -94,12 +143,20 @@ class Post:
         return Rejected(position, leg, f"broken:{type(error).__name__}", datetime.now(UTC))
 
 
-class _TooLargeError(Exception):
-    def __init__(self, message: Message) -> None:
-        super().__init__(len(message.value or b""))
-        self.message = message
+def _is_too_large(answer: object) -> bool:
+    return isinstance(answer, _TOO_LARGE) or isinstance(getattr(answer, "__cause__", None), _TOO_LARGE)
+
+
+def _answered(error: Exception) -> Awaitable[Any]:
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    answer.set_exception(error)
+    return answer
 
 
 def _place(message: Message) -> Position:
     """Where it would have gone; it never had an offset."""
-    return Position(str(message.topic.get_topic_name()), str(message.partition), -1)
+    return Position(_way(message)[0], str(message.partition), -1)
+
+
+def _way(message: Message) -> tuple[str, int]:
+    return str(message.topic.get_topic_name()), message.partition

@@ -191,7 +191,7 @@ def look(cluster: Cluster) -> Sequence[Topic]:
 def _look(client: KafkaAdminClient, cluster: Cluster) -> list[Topic]:
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    listed = {name for name in client.list_topics() if name.startswith((cluster.prefix + ".", cluster.prefix + "-"))}
+    listed = {name for name in client.list_topics() if name.startswith((cluster.topic(""), cluster.group("detect") + "-"))}
     names = sorted({*listed, *cluster.topics})
     described = {topic["name"]: topic for topic in client.describe_topics(names)}
     found = {name: topic["partitions"] for name, topic in described.items() if not topic["error_code"]}

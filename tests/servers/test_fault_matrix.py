@@ -54,22 +54,22 @@ from xmsec.store.elastic_ensure import ensure as ensure_indices
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 PADDING_BYTES = 2 << 20
-ROOM = "160m"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much goes through, and how long the broker and Elasticsearch are away."""
+    """How much goes through, how long the broker and Elasticsearch are away, how much a small disk holds."""
 
     records: int
     broker_away_s: float
     elastic_away_s: float
+    room: str
     patience_s: float
     at_once: int
 
 
-QUICK = Size(3_000, 3, 3, 2 * PATIENCE_S, 4)
-LONG = Size(300_000, 30, 60, 1_800, 1)
+QUICK = Size(3_000, 3, 3, "160m", 2 * PATIENCE_S, 4)
+LONG = Size(300_000, 30, 60, "2g", 1_800, 1)
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Fault:
     clean: bool = False
     elastic: bool = False
     alone: bool = False
-    room: str = ""
+    small_disk: bool = False
     times: int = 2
     grown: tuple[int, float] = (5, PATIENCE_S)
 
@@ -280,7 +280,7 @@ FAULTS = {
     "stop-without-broker": Fault(stop_while_the_broker_is_away, roles=((*ALL, "record"),), alone=True),
     "kill-9-elasticsearch": Fault(start_elasticsearch, kill_elasticsearch_in_a_bulk, elastic=True, alone=True),
     "429": Fault(before=refuse_bulks, elastic=True),
-    "full-disk": Fault(fill_the_disk, room=ROOM),
+    "full-disk": Fault(fill_the_disk, small_disk=True),
     "duplicates": Fault(base=with_ids, alter=repeated, clean=True),
     "reordering": Fault(base=in_time, alter=shuffled, clean=True),
     "clock-off": Fault(alter=clocks_off),
@@ -338,8 +338,8 @@ class Servers:
 def scene_of(fault: Fault, size: Size, servers: Servers, prefix: str, folder: Path) -> Iterator[Scene]:
     """Servers, topics and workers for a fault."""
     with ExitStack() as stack:
-        if fault.room:
-            broker = real.kafka(stack.enter_context(small_disk(folder / "disk", fault.room)))
+        if fault.small_disk:
+            broker = real.kafka(stack.enter_context(small_disk(folder / "disk", size.room)))
             stack.callback(broker.kill)
         else:
             broker = servers.broker

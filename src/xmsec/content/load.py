@@ -23,7 +23,7 @@ T = TypeVar("T")
 FILE_BYTES = 4 << 20  # the largest shipped file is a tenth of it; more is not content but data
 DEPTH = 64
 SMALLEST, LARGEST = -(1 << 63), (1 << 64) - 1  # numbers that the caches' MessagePack can write
-FOLDERS = ("streams", "classifiers", "detectors", "playbooks", "assessments", "scenarios", "exceptions")
+FOLDERS = ("streams", "classifiers", "detectors", "playbooks", "assessments", "scenarios", "exceptions", "notify")
 
 
 class _Loader(yaml.CSafeLoader):

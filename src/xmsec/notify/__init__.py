@@ -1,0 +1,1 @@
+"""Findings out: to people in words, to machines in their formats."""

@@ -15,7 +15,7 @@ from tests.surface import commands, routes
 from xmsec.bench.detection import Found, Judged
 from xmsec.classify.text import Entity
 from xmsec.cli.settings import Settings
-from xmsec.content import classifiers, detectors, exceptions, recipes, scenario, streams
+from xmsec.content import classifiers, detectors, exceptions, notify, recipes, scenario, streams
 from xmsec.detect.kinds import contract, correlation, coverage, silence
 from xmsec.ledger import dataset, entries, grant, label
 from xmsec.model import errors
@@ -103,6 +103,7 @@ CONTENT: list[tuple[str, str, list[type[Any]]]] = [
     ("content", "Detectors", [contract._Body, silence._Body, coverage._Body, coverage._Sort]),
     ("content", "Detectors", [correlation._Body, correlation._Condition]),
     ("content", "Exceptions", [exceptions.ExceptionFile, exceptions.Trial]),
+    ("content", "Destinations", [notify.Destination, notify.Where, notify.Quiet, notify.Folding, notify.Try, notify.Told]),
     ("content", "Models", [recipes.Recipe, recipes.Forest, recipes.Training, recipes.Hours]),
     (
         "content",

@@ -22,6 +22,7 @@ from xmsec.cli import (
     incidents,
     key,
     ledger,
+    notify,
     parse,
     playbook,
     recordings,
@@ -71,6 +72,7 @@ app.add_typer(detectors.app, name="detectors")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(playbook.app, name="playbook")
+app.add_typer(notify.app, name="notify")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("backup", epilog=backup.BACKUP_EXAMPLE)(backup.backup)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xmsec.cli.home import Opened
     from xmsec.content.streams import Stream
     from xmsec.model.types import Raw, Source, Tick
+    from xmsec.runtime.courier import Courier
     from xmsec.runtime.network import Network
     from xmsec.runtime.responder import Responder
     from xmsec.runtime.vitals import Vitals
@@ -35,8 +36,11 @@ def run(
 
     The console comes in a later version.
 
-    Playbooks that incidents ask for begin, and wait for approval. Ends at Ctrl-C or SIGTERM, its state saved.
+    Findings are told where notify/ says. Playbooks that incidents ask for begin, and wait for approval.
+
+    Ends at Ctrl-C or SIGTERM, its state saved.
     """
+    from xmsec.cli import deliveries
     from xmsec.cli.home import monotonic, now, opened
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
@@ -65,9 +69,12 @@ def run(
         recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
-        vitals = _vitals(here, streams, tails)
         path, responder = here.settings.store_path, _responder(here)
-        with _network(here) as net, Service(path, here.settings.host, port, vitals, net.intake) as service:
+        with (
+            deliveries.embedded(here.settings) as courier,
+            _network(here) as net,
+            Service(path, here.settings.host, port, _vitals(here, streams, tails, courier), net.intake) as service,
+        ):
             for address in net.bound:
                 remark(f"listening {address} {address.stream}")
             remark(f"ready {service.url}")
@@ -80,7 +87,7 @@ def run(
                     tail.close()
 
 
-def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail]) -> Vitals:
+def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail], courier: Courier) -> Vitals:
     """Make what watches the service: its store, its lag, and whether its files can be read."""
     from xmsec.runtime.vitals import Vitals
     from xmsec.sources.readable import unreadable
@@ -91,6 +98,7 @@ def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail]) -> V
         here.budgets,
         lag=lambda: {place: count for tail in tails for place, count in tail.lag().items()},
         unreadable=lambda: [f"{one.id}: {wrong}" for one in streams for wrong in unreadable(one.paths)],
+        more=courier.metrics,
     )
 
 

@@ -18,13 +18,14 @@ def secret(given: SecretStr | None, path: Path | None, setting: str) -> str | No
     if path is None:
         text, where = (None if given is None else given.get_secret_value().strip()), setting
     else:
-        text, where = _read(path), f"{setting}_FILE={path}"
+        text, where = private(path), f"{setting}_FILE={path}"
     if text is not None and (not text or not text.isprintable()):
         raise ConfigError("not one line of text", where=where, remedy="write the secret alone")
     return text
 
 
-def _read(path: Path) -> str:
+def private(path: Path) -> str:
+    """Return the text of a file that holds secrets. Raises ConfigError when it cannot be read, or everybody can."""
     try:
         mode = path.stat().st_mode
         text = path.read_text("utf-8").strip()

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     recordings: str | None = None
     host: str = "127.0.0.1"
     ingest_tokens: Path | None = None
+    notify_targets: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -70,7 +71,7 @@ class Settings(BaseSettings):
         return shlex.split(given) if isinstance(given, str) else given  # ValueError: an open quote
 
     @field_validator(
-        *("ingest_tokens", "tls_cert", "tls_key", "tls_client_ca"),
+        *("ingest_tokens", "notify_targets", "tls_cert", "tls_key", "tls_client_ca"),
         *("kafka_ca", "kafka_cert", "kafka_key", "kafka_user", "kafka_password_file"),
         mode="before",
     )

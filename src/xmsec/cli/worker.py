@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from xmsec.cli.settings import Settings
     from xmsec.runtime.assemble import Deployment
+    from xmsec.runtime.faust.app import Notices
     from xmsec.runtime.faust.meter import Meter
     from xmsec.runtime.faust.topics import Cluster
     from xmsec.runtime.responder import Responder
@@ -26,7 +27,7 @@ WORKER_EXAMPLE = example("XMSEC_KEY_FILE=/etc/xmsec/key xmsec worker all")
 
 
 def worker(
-    roles: Annotated[list[str] | None, typer.Argument(help="classify, detect, index, record, respond, or all.")] = None,
+    roles: Annotated[list[str] | None, typer.Argument(help="classify, detect, index, notify, record, respond, or all.")] = None,
     streams: Annotated[str | None, typer.Option("--streams", help="Names, separated by commas.", show_default="all")] = None,
     idle: Annotated[
         float, typer.Option("--idle", help="Seconds after which a source that says nothing lets time pass.")
@@ -49,7 +50,7 @@ def worker(
 ) -> None:
     """Run Faust agents on Kafka, any number beside each other.
 
-    Findings and playbook runs go to Elasticsearch, recordings to XMSEC_RECORDINGS.
+    Findings and playbook runs go to Elasticsearch, recordings to XMSEC_RECORDINGS, notices where notify/ says.
 
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
@@ -60,13 +61,14 @@ def worker(
     from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.faust.app import ROLES, Place, Shelf
+    from xmsec.runtime.faust.app import Place, Shelf
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
-    from xmsec.runtime.faust.rights import survey
+    from xmsec.runtime.faust.rights import ROLES, survey
 
     given = settings(home)
-    wanted = set(ROLES) if not roles or "all" in roles else set(roles)
+    every = {role for role in ROLES if role != "notify" or given.notify_targets is not None}
+    wanted = every if not roles or "all" in roles else set(roles)
     if wanted - set(ROLES):
         raise ConfigError(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
@@ -78,13 +80,29 @@ def worker(
     shelf = Shelf(given.shelf, keyring.check, seal_after)
     meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
     own = cluster(given, deployment.streams, streams)
-    with elastic(given) as client, _watched(meter, given.host, given.metrics_port if metrics_port is None else metrics_port):
+    port = given.metrics_port if metrics_port is None else metrics_port
+    with elastic(given) as client, _delivering(given, meter, wanted) as notices, _watched(meter, given.host, port):
         if not _compared(given, client, keyring.check):
             survey(own, wanted)  # an error is one line: what is wrong with Kafka is said first, and alone
             remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
         responder = _responder(client, given, deployment, keyring.check) if "respond" in wanted else None
-        place = Place(own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder)
+        place = Place(
+            own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder, notices=notices
+        )
         work(deployment.road, place, wanted, _sink(client, keyring.check, given.es_prefix) if "index" in wanted else None)
+
+
+@contextmanager
+def _delivering(given: Settings, meter: Meter, wanted: set[str]) -> Iterator[Notices | None]:
+    """Deliver findings, where that is one of the roles."""
+    if "notify" not in wanted:
+        yield None
+        return
+    from xmsec.cli.deliveries import production
+
+    with production(given) as (courier, notices):
+        meter.more = courier.metrics
+        yield notices
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from xmsec.content.lint.every import lint
 from xmsec.content.lint.exceptions import excepting, names
 from xmsec.content.lint.issue import Issue, Known
 from xmsec.content.load import Document, read
+from xmsec.content.notify import Destination
+from xmsec.content.notify import tried as goes
 from xmsec.content.recipes import Recipe
 from xmsec.content.streams import SAMPLE_RECEIVED, Stream, check_samples
 from xmsec.detect.kinds.anomaly import Anomaly
@@ -84,6 +86,7 @@ def tried(on: Bench) -> Iterator[Checked]:
     by_path = groupby((file for file in on.contents.detectors if file.path in asked), key=lambda file: file.path)
     for path, files in by_path:
         yield _detector_tests(path, list(files), run)
+    yield from (_destination_tests(path, one) for path, one in on.contents.destinations.items() if path in asked)
     yield from (_recipe_tests(path, recipe, on) for path, recipe in on.contents.recipes.items() if path in asked)
     yield from (_exception_tests(path, one) for path, one in on.contents.exceptions.items() if path in asked)
 
@@ -164,6 +167,10 @@ def _told(path: Path, recipe: Recipe, case: Case, on: Bench) -> Sequence[Finding
     learned = enrich(history, _road(on, {}, ledger), Memory()).contexts
     model = train(recipe, rows(recipe, learned, on.zone), on.zone)
     return play(_road(on, {recipe.id: Anomaly(recipe, model, on.zone)}, ledger), inline_events(case), until(case))
+
+
+def _destination_tests(path: Path, destination: Destination) -> Checked:
+    return Checked(path, len(destination.tests), [f"{path}: {line}" for line in goes(destination)])
 
 
 def _stream_tests(path: Path, stream: Stream, zone: tzinfo) -> Checked:

@@ -13,6 +13,7 @@ from xmsec.content.detectors import MODELS, TESTS, DetectorFile, load_detector_p
 from xmsec.content.exceptions import FOLDER as EXCEPTIONS
 from xmsec.content.exceptions import Placed, exception_of
 from xmsec.content.load import FOLDERS, Document, files, load_each, read
+from xmsec.content.notify import Destination, destination_of
 from xmsec.content.recipes import Recipe, recipe_of
 from xmsec.content.scenarios import load_scenario
 from xmsec.content.streams import Stream, load_stream
@@ -34,6 +35,7 @@ class Contents(msgspec.Struct, frozen=True):
     detectors: Sequence[DetectorFile]
     recipes: Mapping[Path, Recipe]
     playbooks: frozenset[str]
+    destinations: Mapping[Path, Destination]
     problems: Sequence[ContentError]
     asked: frozenset[Path]
     ledgers: Sequence[Path] = ()
@@ -64,6 +66,7 @@ def gather(dirs: Sequence[Path], paths: Sequence[Path] = (), home: Path | None =
     recognisers = loading.each("classifiers", load_recognisers, lambda path: path.name != GRADES_FILE)
     recipes = loading.each("detectors", recipe_of, _is_recipe)
     playbooks = loading.each("playbooks", load_playbook, lambda path: path.suffix == ".json")
+    destinations = loading.each("notify", destination_of)
     loading.each("scenarios", load_scenario)
     exceptions = loading.each(EXCEPTIONS, exception_of)
     asked = [own.get(path.resolve(), path) for path in found] if paths else [*inside]
@@ -74,6 +77,7 @@ def gather(dirs: Sequence[Path], paths: Sequence[Path] = (), home: Path | None =
         detectors=loading.detectors(),
         recipes=_last(recipes, lambda recipe: recipe.id),
         playbooks=frozenset(playbook.id for playbook in playbooks.values()),
+        destinations=_last(destinations, lambda one: one.id),
         problems=loading.problems,
         asked=frozenset(asked),
         ledgers=[path for path, kind in outside.items() if kind == "ledger" and path.parent.name != TESTS],
@@ -156,6 +160,7 @@ _KEYS = (
     ("workflow", "playbooks"),
     ("expires", EXCEPTIONS),
     ("as_of", "ledger"),
+    ("channel", "notify"),
 )
 
 

@@ -21,7 +21,7 @@ class Vitals:
     """Looks at a home's store from beside its writer.
 
     per_day: each model's budget, detector → entities; lag: (stream, partition) → bytes that were not read yet; unreadable: what
-    is wrong with sources, a sentence each.
+    is wrong with sources, a sentence each; more: further families.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class Vitals:
         *,
         lag: Callable[[], Mapping[tuple[str, ...], float]] = dict,
         unreadable: Callable[[], Sequence[str]] = tuple,
+        more: Callable[[], Sequence[Metric]] = tuple,
     ) -> None:
         self._path, self._zone, self._per_day = path, zone, per_day
-        self._lag, self._unreadable = lag, unreadable
+        self._lag, self._unreadable, self._more = lag, unreadable, more
         self._identity = _identity(path)
         self._states: tuple[float, Mapping[tuple[str, ...], tuple[int, int]]] = (0.0, {})
 
@@ -54,6 +55,7 @@ class Vitals:
             gauge("xmsec_state_bytes", "Bytes of states.", ("owner",), {owner: size for owner, (_, size) in states.items()}),
             gauge("xmsec_store_bytes", "Size of the store's file.", (), {(): figures.size_bytes(connection)}),
             gauge("xmsec_source_lag_bytes", "Bytes not read yet.", ("stream", "partition"), self._lag()),
+            *self._more(),
         ]
 
     def _counted_states(self, connection: sqlite3.Connection, now_s: float) -> Mapping[tuple[str, ...], tuple[int, int]]:

@@ -13,6 +13,8 @@ WRITER = "lock"  # of states, positions and findings, which its holder keeps in 
 PLAYBOOKS = "playbooks.lock"  # of playbook runs, so that a person can approve beside a service that reads on
 RETOKEN = "retoken.lock"  # of who rewrites sealed recordings, beside a service that records on
 
+DELIVERIES = "deliveries.lock"  # of what goes out, so that of several workers over one home a single one sends
+
 
 class HomeLock:
     """Holds a lock of a home until it is closed. Raises ConfigError when another process holds it; never waits."""

@@ -27,6 +27,7 @@ from xmsec.store.statements import (
     ADD_COUNT,
     ADD_PROPOSAL,
     DROP_DEAD,
+    PUT_CHANGE,
     PUT_DEAD,
     PUT_FINDING,
     PUT_INCIDENT,
@@ -234,7 +235,9 @@ class SqliteStore:
 
     def _write_findings(self, findings: Iterable[Finding]) -> None:
         """Write findings by id; the last word counts, because a record that came late opens a final one again."""
-        self.connection.executemany(PUT_FINDING, [finding_columns(finding) for finding in findings])
+        rows = [finding_columns(finding) for finding in findings]
+        self.connection.executemany(PUT_FINDING, rows)
+        self.connection.executemany(PUT_CHANGE, [row[:1] for row in rows])
 
     def _write_scan(self, scan: Collection[Source], findings: Iterable[str]) -> None:
         if scan:

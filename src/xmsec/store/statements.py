@@ -27,6 +27,7 @@ PUT_STATE = (
     "INSERT INTO states VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET due = excluded.due, body = excluded.body"
 )
 DROP_DEAD = "DELETE FROM dead WHERE stream = ? AND leg = ? AND reason = ? AND partition = ? AND offset = ? AND part = ?"
+PUT_CHANGE = "INSERT OR REPLACE INTO changes (finding) VALUES (?)"
 PUT_DEAD = "INSERT OR IGNORE INTO dead VALUES (?, ?, ?, ?, ?, ?, ?)"
 PUT_FINDING = _upsert(
     "findings",

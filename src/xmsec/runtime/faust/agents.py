@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import faust
+import msgspec
 
+from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent, Position, Rejected, Source
 from xmsec.pipeline.road import Road
@@ -137,11 +139,20 @@ class Group:
         return [Message(self._cases, number, frames.pack(cases), smaller=of_cases(at))]
 
 
-class Index:
-    """Cases in; out to a store that may be slow or away, and is waited for. leg: what is done with them there."""
+class Way(msgspec.Struct, frozen=True):
+    """Where cases go. leg: what is done with them; store: who takes them, for people; since: those told before are left out."""
 
-    def __init__(self, app: faust.App, post: Post, cluster: Cluster, sink: Sink, leg: str = "index") -> None:
-        self._app, self._post, self._sink, self._reads, self._leg = app, post, sink, cluster.topic("cases"), leg
+    sink: Sink
+    leg: str = "index"
+    store: str = "Elasticsearch"
+    since: datetime = EPOCH
+
+
+class Index:
+    """Cases in; out to a store that may be slow or away, and is waited for."""
+
+    def __init__(self, app: faust.App, post: Post, cluster: Cluster, way: Way) -> None:
+        self._app, self._post, self._way, self._reads, self._leg = app, post, way, cluster.topic("cases"), way.leg
         self._inbox = Inbox(app)
 
     def register(self) -> None:
@@ -156,7 +167,9 @@ class Index:
 
     async def _give(self, batch: Sequence[Any]) -> None:
         try:
-            cases = [frames.unpack(event.value, frames.Cases) for event in batch]
+            since_s = self._way.since.timestamp()
+            fresh = [event for event in batch if event.message.timestamp >= since_s]
+            cases = [frames.unpack(event.value, frames.Cases) for event in fresh]
             refused = None if self._inbox.gone else await self._hand_over(cases)
         except Exception as error:  # noqa: BLE001 - the edge: what the store refuses must not stop what it takes
             if len(batch) > 1:
@@ -169,7 +182,7 @@ class Index:
                 self._inbox.give_up(batch)
                 return
             await self._post.reject(
-                [one for event, held in zip(batch, cases, strict=True) for one in self._dead(event, held, refused)]
+                [one for event, held in zip(fresh, cases, strict=True) for one in self._dead(event, held, refused)]
             )
         for event in batch:
             event.ack()
@@ -191,14 +204,14 @@ class Index:
         told = (list(findings.values()), list(incidents.values()), list(intents.values()))
         while True:
             try:
-                refused = await asyncio.to_thread(self._sink, *told)
+                refused = await asyncio.to_thread(self._way.sink, *told)
             except ServiceError as error:
                 if not error.retry:
                     raise
                 log.warning("%s waits, trying again: %s", self._leg, error)
-                self._post.waits("Elasticsearch", "Elasticsearch takes nothing")
+                self._post.waits(self._way.store, f"{self._way.store} takes nothing")
             else:
-                self._post.waits("Elasticsearch", "")
+                self._post.waits(self._way.store, "")
                 return refused
             if self._app.rebalancing or self._app.should_stop:
                 return None

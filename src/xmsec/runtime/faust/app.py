@@ -1,27 +1,27 @@
 """A worker: one Faust app for each of its roles, in one process.
 
-classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index, respond; what no hop can carry →
-`dead`. A role is a consumer group of its own (Faust lets only like join like), so that a store which is away holds up nobody
-but its index.
+classify → `tokened` → enrich → `events` → detect → `findings` → group → `cases` → index, respond, notify; what no hop can
+carry → `dead`. A role is a consumer group of its own (Faust lets only like join like), so that a store which is away holds up
+nobody but its index.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import faust
 import msgspec
 
 from xmsec.model.errors import ConfigError, ServiceError
-from xmsec.model.types import Source
+from xmsec.model.types import Finding, Source
 from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.access import credentials, servers
-from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, follow
+from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, Way, follow
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.ending import Worker
 from xmsec.runtime.faust.meter import Meter
@@ -33,7 +33,6 @@ from xmsec.runtime.responder import Responder
 from xmsec.store.archive import Archive
 from xmsec.store.recorder import Origin, Recorder
 
-ROLES = ("classify", "detect", "index", "record", "respond")
 LOOK_S = 1.0  # how often held runs are looked at; a lease of some seconds tells whether their holder lives
 
 
@@ -42,7 +41,7 @@ class Place(msgspec.Struct, frozen=True):
 
     idle_s: how long a source may say nothing until event time passes without it; session_s: how long until the partitions of a
     worker that was killed move to others; recordings: where recordings go; meter: what says how it goes; responder: who begins
-    playbook runs.
+    playbook runs; notices: what keeps findings for deliveries.
     """
 
     cluster: Cluster
@@ -52,6 +51,14 @@ class Place(msgspec.Struct, frozen=True):
     recordings: Shelf | None = None
     meter: Meter | None = None
     responder: Responder | None = None
+    notices: Notices | None = None
+
+
+class Notices(msgspec.Struct, frozen=True):
+    """What keeps findings until they are delivered, and from when on there is something to deliver."""
+
+    put: Callable[[Sequence[Finding]], None]
+    since: datetime
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -94,12 +101,15 @@ def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source]
     elif role == LEG:
         Record(app, post, cluster, _recorder(place, spread[0])).register()
     elif role == "respond" and place.responder is not None:
-        Index(app, post, cluster, place.responder.take, role).register()
+        Index(app, post, cluster, Way(place.responder.take, role)).register()
         look_after(app, place.responder)
+    elif role == "notify" and place.notices is not None:
+        Index(app, post, cluster, Way(_kept(place.notices), role, "the outbox", place.notices.since)).register()
     elif role == "index" and sink is not None:
-        Index(app, post, cluster, sink).register()
+        Index(app, post, cluster, Way(sink)).register()
     else:
-        raise ConfigError(f"{role} has nowhere to write", where="worker", remedy="set XMSEC_ES_URL")
+        remedy = "write notify/ and XMSEC_NOTIFY_TARGETS" if role == "notify" else "set XMSEC_ES_URL"
+        raise ConfigError(f"{role} has nowhere to write", where="worker", remedy=remedy)
     return app
 
 
@@ -115,6 +125,14 @@ def look_after(app: faust.App, responder: Responder) -> None:
                 log.warning("runs are not looked after: %s", error)
 
     app.task(look)
+
+
+def _kept(notices: Notices) -> Sink:
+    def keep(findings: Sequence[Finding], _: object, __: object) -> Mapping[str, str]:
+        notices.put(findings)
+        return {}
+
+    return keep
 
 
 def _recorder(place: Place, sources: Sequence[Source]) -> Recorder:

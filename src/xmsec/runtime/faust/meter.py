@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
@@ -17,11 +17,12 @@ class Meter:
     """One process's figures, from zero when it begins; a record that is carried again after a crash is counted again.
 
     zone: of the days that budgets are for; per_day: each model's budget, detector → entities. apps: by role; tables:
-    by name; waits: what is being waited for now, by role.
+    by name; waits: what is being waited for now, by role; more: further families.
     """
 
     def __init__(self, zone: tzinfo = UTC, per_day: Mapping[str, float] | None = None) -> None:
         self._zone, self._per_day = zone, per_day or {}
+        self.more: Callable[[], Iterable[Metric]] = tuple
         self.apps: dict[str, Any] = {}
         self.tables: dict[str, Any] = {}
         self.waits: dict[tuple[str, str], str] = {}
@@ -60,6 +61,7 @@ class Meter:
             counter("xmsec_findings_told_total", "Findings told on.", ("severity", "state"), findings),
             gauge("xmsec_table_rows", "Rows of a table on this worker.", ("table",), rows),
             gauge("xmsec_consumer_lag_records", "Messages not committed yet.", ("role", "topic", "partition"), self._lag()),
+            *self.more(),
         ]
 
     def _lag(self) -> dict[tuple[str, ...], float]:

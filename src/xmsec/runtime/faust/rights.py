@@ -13,7 +13,7 @@ from xmsec.runtime.faust.topics import HOPS, TABLES, Cluster
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
-ROLES = ("classify", "detect", "index", "record", "respond")
+ROLES = ("classify", "detect", "index", "notify", "record", "respond")
 Needs = Mapping[str, frozenset[str]]  # topic → operations, as Kafka's ACLs name them
 _TRIES = 20  # the first group of a new cluster has no coordinator for a moment
 
@@ -28,6 +28,7 @@ def needs(cluster: Cluster, role: str) -> Needs:
         "record": ([tokened], [], raw),
         "index": ([cases], [], []),
         "respond": ([cases], [], []),
+        "notify": ([cases], [], []),
     }[role]
     found: dict[str, set[str]] = {}
     for operation, names in (("READ", reads), ("WRITE", [*writes, cluster.topic("dead")]), ("DESCRIBE", looks)):

@@ -63,7 +63,7 @@ def targets_of(body: Mapping[str, Any], where: str) -> dict[str, Target]:
     for name, section in body.items():
         try:
             found[name] = msgspec.convert(section, Target)
-            urlsplit(found[name].url).port  # noqa: B018 - raises for a port that is none
+            _ = urlsplit(found[name].url).port  # raises for a port that is none
         except (msgspec.ValidationError, ValueError) as error:
             what = str(error) if isinstance(error, msgspec.ValidationError) else "url is no address"
             raise ConfigError(f"section {name}: {what}", where=where, remedy="see docs/notify.md") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import TopicAuthorizationFailedError
 from tests import command as processes
 from tests import toys
@@ -22,6 +22,8 @@ from tests.typed import Typed, typed
 
 from xmsec.cli.kafka import access
 from xmsec.cli.settings import Settings
+from xmsec.content.load import shipped
+from xmsec.content.scenarios import load_scenarios
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError
 from xmsec.model.types import Position, Raw, Rejected, Tick
@@ -181,6 +183,31 @@ def test_dead_letters_are_listed_and_sent_again_with_the_rights_that_the_page_gr
     assert (again.code, [row["retried"] for row in again.rows]) == (0, [1])
 
 
+FEED = Path(__file__).parents[2] / "deploy" / "feed.py"
+
+
+def test_the_simulators_feed_logs_in_as_a_shipper_does(site: Secured, tmp_path: Path) -> None:
+    uses = load_scenarios([shipped()])[0]["onestop-service"].streams.values()
+    cluster = Cluster(site.plain, tuple(use.stream for use in uses))
+    ensure(cluster, 4)
+    for use in uses:
+        path = tmp_path / use.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"one\ntwo\n")
+    words = [sys.executable, str(FEED), str(tmp_path), "onestop-service"]
+    fed = {
+        user: subprocess.run(words, capture_output=True, text=True, env=processes.environment(site.settings(user)), timeout=120)
+        for user in ("xmsec-retry", "shipper-web")
+    }
+    assert (fed["xmsec-retry"].returncode, fed["xmsec-retry"].stdout) == (0, f"sent {2 * len(uses)} lines of onestop-service\n")
+    assert fed["shipper-web"].returncode == 1
+    assert fed["shipper-web"].stderr.startswith("feed.py: Kafka does not let this login use a topic; ")
+    consumer = KafkaConsumer(bootstrap_servers=site.plain)
+    ends = consumer.end_offsets([TopicPartition(cluster.raw(use.stream), number) for use in uses for number in range(4)])
+    consumer.close()
+    assert sum(ends.values()) == 2 * len(uses)
+
+
 SET_UP = ("topics", "ensure", "--streams", LINE)
 WAYS: dict[str, tuple[str, Mapping[str, str]]] = {
     "SCRAM-SHA-512 over TLS": ("xmsec-setup", {}),
@@ -305,6 +332,8 @@ LACKS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "describe topic xmsec.raw.generic.web; ",
     ),
     "a right to write": ("xmsec-setup", ("worker", "classify", "--streams", LINE), "write topic xmsec.dead; "),
+    "dead letters that are hidden": ("shipper-web", ("dead", "list"), "read topic xmsec.dead; "),
+    "dead letters that are only written": ("xmsec-index", ("dead", "list"), "use a topic; "),
     "set-up": ("xmsec-detect", SET_UP, "see our topics and their settings; "),
     "set-up of some": ("shipper-web", SET_UP, "see our topics and their settings; "),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
+from tests.command import new_home, rows, xmsec
 from tests.servers import real
 from tests.servers.toy_worker import STREAMS
 
@@ -63,6 +65,18 @@ def test_a_setting_that_drifted_is_shown_set_and_said_and_others_are_left(kafka_
     }
     real.until(lambda: not any(topic.drift for topic in look(cluster)))  # brokers hear of it a moment later
     assert ensure(cluster) == []
+
+
+def test_two_deployments_share_a_cluster(kafka_bootstrap: str, tmp_path: Path) -> None:
+    home = new_home(tmp_path / "home", Path("/nowhere"))
+    for prefix in ("", "other-city."):
+        env = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, **({"XMSEC_KAFKA_PREFIX": prefix} if prefix else {})}
+        made = xmsec("topics", "ensure", "--partitions", "1", "--streams", "generic.web", "--home", home, env=env)
+        assert made.returncode == 0, made.stderr
+    cluster = Cluster(kafka_bootstrap, ("generic.web",), "other-city")
+    told = rows(xmsec("topics", "describe", "--home", home, "--format", "jsonl", env=env).stdout)
+    assert {row["topic"] for row in told if row["partitions"]} == {*cluster.topics}
+    assert {"other-city.raw.generic.web", "other-city.dead", "other-city-detect-states-changelog"} <= {*cluster.topics}
 
 
 def test_raw_topics_keep_values_as_long_as_they_are_told(kafka_bootstrap: str, prefix: str) -> None:

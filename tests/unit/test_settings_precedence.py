@@ -53,10 +53,15 @@ def test_the_key_is_in_the_home_unless_it_is_named(monkeypatch: pytest.MonkeyPat
             'timezone = "Mars"\n',
             "setting timezone: no such zone; write an IANA name, Asia/Shanghai; XMSEC_TIMEZONE or xmsec.toml",
         ),
+        (
+            'kafka_prefix = "a.b"\n',
+            "setting kafka_prefix: not the beginning of a topic name; write letters, digits and single hyphens, 60 at most; "
+            "XMSEC_KAFKA_PREFIX or xmsec.toml",
+        ),
         ('hme = "here"\n', "setting hme: Extra inputs are not permitted; XMSEC_HME or xmsec.toml; correct it"),
         ("home = \n", "not TOML; xmsec.toml; correct it"),
     ],
-    ids=["no such zone", "a misspelt name", "no TOML"],
+    ids=["no such zone", "a prefix with a dot in it", "a misspelt name", "no TOML"],
 )
 def test_a_wrong_setting_is_named_in_one_line(file: str, said: str) -> None:
     Path("xmsec.toml").write_text(file)

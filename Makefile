@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test test-long check shape lock wheel bundle golden bench setup clean
+.PHONY: demo test test-long check shape lock wheel vendor bundle golden bench setup clean
 
 demo: setup  ## simulate a city's system and run the whole platform on it (ARGS=--once ends by itself)
 	@$(BIN)/xmsec demo $(ARGS)
@@ -21,6 +21,7 @@ check: setup  ## style, types, imports, shape
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/shape.py
+	@scripts/vendor.sh check
 
 shape: setup  ## the table of style figures; fails beyond the hard limits
 	@$(BIN)/python scripts/shape.py
@@ -30,6 +31,9 @@ bench: setup  ## speeds as ratios to baselines of the same run
 
 wheel: setup  ## dist/*.whl with the content inside
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+vendor:  ## fetch the console's front-end files again from npm, and check them
+	@scripts/vendor.sh
 
 bundle: setup  ## dist/xmsec-*.tar.gz: installs on a machine that reaches no registry
 	@scripts/bundle.sh

@@ -7,10 +7,12 @@ from enum import EnumMeta
 from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
+from starlette.routing import Route
 from typer.main import get_command
 
 import xmsec
 from xmsec.cli.main import app
+from xmsec.console.pages.table import PAGES
 from xmsec.runtime.service import TABLES, application
 
 
@@ -59,9 +61,11 @@ def names() -> list[str]:
 
 
 def routes() -> Iterator[str]:
-    """Return what the API answers, with the parameters that it takes."""
-    for route in application(lambda: None, dict).routes:  # type: ignore[arg-type,return-value]  # nothing is asked here
+    """Return what the API answers, with the parameters that it takes; pages may change."""
+    views = [view for page in PAGES for view in page.views if view.path.startswith("/api/")]
+    rooms = [Route(view.path, print, methods=[view.method]) for view in views]
+    for route in application(tuple, rooms=rooms).routes:
         path = str(getattr(route, "path", route))
-        order, filters = TABLES.get(path.rpartition("/")[2], ("", ()))
+        order, filters = TABLES.get(path.removeprefix("/api/"), ("", ()))
         method = min({*getattr(route, "methods", ()), "GET"} - {"HEAD"}, key=lambda one: one == "GET")
         yield f"{method} {path}" + (f"?{'&'.join((*filters, 'limit', 'after'))} ordered by {order}" if order else "")

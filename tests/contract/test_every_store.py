@@ -193,7 +193,7 @@ def test_rows_are_records_as_the_contract_writes_them(store: Open, tmp_path: Pat
         (finding,) = kept.reader.page(Query("findings", limit=1)).rows
         (incident,) = kept.reader.page(Query("incidents", limit=1)).rows
         (dead,) = kept.reader.page(Query("dead", limit=1)).rows
-    assert set(finding) == {*Finding.__struct_fields__, "incident", "status"}
+    assert set(finding) == {*Finding.__struct_fields__, "incident", "status", "assignee"}
     assert finding["incident"] is not None
     assert finding["evidence"][0]["fields"]["user"]["id"] == finding["entity"]["id"]
     assert {"id", "opened", "state", "entity", "related", "findings", "levels", "due", "status", "assignee"} <= set(incident)

@@ -133,7 +133,7 @@ def names(kind: type[Any]) -> set[str]:
     return set(kind.__struct_fields__)
 
 
-FINDING = {*names(Finding), "incident", "status"}
+FINDING = {*names(Finding), "incident", "status", "assignee"}
 INCIDENT = {*names(Incident), "related", "status", "assignee"}
 RECORDS: dict[str, tuple[str, set[str]]] = {
     "finding": ("Finding", FINDING),

@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 from tests.command import rows, started, xmsec
+from tests.rooms import bearer
+
+from xmsec.cli.rooms import desk_of
 
 pytestmark = pytest.mark.faults
 
@@ -83,6 +86,8 @@ class Service:
     """One life of the service."""
 
     def __init__(self, home: Path, env: dict[str, str]) -> None:
+        with desk_of(home) as kept:
+            self._token = bearer(kept)
         self._process = started("run", "--port", "0", "--home", home, env=env)
         self.told: list[str] = []
         assert self._process.stderr is not None
@@ -94,7 +99,8 @@ class Service:
         raise AssertionError(f"not ready: {self.told}")
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=DEADLINE_S) as answer:
+        asked = urllib.request.Request(self.url + path, headers={"Authorization": self._token})
+        with urllib.request.urlopen(asked, timeout=DEADLINE_S) as answer:
             return str(answer.read().decode())
 
     def findings(self, parameters: str = "?detector=door-forced") -> list[dict[str, Any]]:

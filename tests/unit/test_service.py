@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from starlette.applications import Starlette
 from tests.contract.every_store import Sqlite, outcomes
+from tests.rooms import bearer, rooms
 
 from xmsec.model.ports import Page, Query, Reader
 from xmsec.runtime.metrics import counted, exposition
@@ -42,8 +43,10 @@ def ask(app: Starlette, path: str, method: str = "GET", /, **parameters: str) ->
     async def send(message: Mapping[str, Any]) -> None:
         told.append(message)
 
+    said = getattr(app.state, "authorization", "")
+    headers = [(b"host", b"127.0.0.1"), *([(b"authorization", said.encode())] if said else [])]
     scope = {"type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": quote(path).encode()}
-    more = {"query_string": query.encode(), "headers": [], "root_path": "", "scheme": "http", "server": ("here", 80)}
+    more = {"query_string": query.encode(), "headers": headers, "root_path": "", "scheme": "http", "server": ("here", 80)}
     with suppress(OSError):  # a server is handed what broke after the answer was given
         asyncio.run(app({**scope, **more}, receive, send))  # type: ignore[arg-type]  # mappings in place of ASGI's own types
     start, *rest = told
@@ -60,8 +63,11 @@ def store(tmp_path: Path) -> Iterator[Sqlite]:
 
 
 @pytest.fixture
-def app(store: Sqlite) -> Starlette:
-    return application(lambda: store.reader, lambda: counted(store.counts()))
+def app(store: Sqlite, tmp_path: Path) -> Iterator[Starlette]:
+    with rooms(tmp_path, lambda: store.reader) as (kept, routes):
+        app = application(lambda: counted(store.counts()), rooms=routes)
+        app.state.authorization = bearer(kept)
+        yield app
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -137,9 +143,12 @@ class Broken:
         raise OSError("13800138000")
 
 
-def test_what_breaks_says_no_more_than_its_kind() -> None:
+def test_what_breaks_says_no_more_than_its_kind(tmp_path: Path) -> None:
     broken: Reader = Broken()
-    answer = ask(application(lambda: broken, dict), "/api/findings")
+    with rooms(tmp_path, lambda: broken) as (kept, routes):
+        app = application(tuple, rooms=routes)
+        app.state.authorization = bearer(kept)
+        answer = ask(app, "/api/findings")
     assert (answer.status, answer.type) == (500, "application/problem+json")
     assert answer.json["detail"] == "internal error (OSError)"
 
@@ -152,6 +161,5 @@ def test_metrics_are_written_as_prometheus_reads_them(app: Starlette, store: Sql
 
 
 def test_a_service_that_is_not_ready_says_why() -> None:
-    broken: Reader = Broken()
-    answer = ask(application(lambda: broken, tuple, lambda: ["the disk is full", "no such folder: /logs"]), "/readyz")
+    answer = ask(application(tuple, lambda: ["the disk is full", "no such folder: /logs"]), "/readyz")
     assert (answer.status, answer.text) == (503, "the disk is full\nno such folder: /logs\n")

@@ -28,7 +28,7 @@ from xmsec.model.types import Raw, Tick
 from xmsec.runtime.assemble import Deployment
 from xmsec.runtime.embedded import Embedded, Witness
 from xmsec.runtime.network import Clocked, Doors, Limits, Network, network
-from xmsec.runtime.service import Service
+from xmsec.runtime.service import Address, Service
 from xmsec.runtime.summary import Tally
 from xmsec.runtime.vitals import Vitals
 from xmsec.store.recording import Recording
@@ -155,7 +155,7 @@ def _served(deployment: Deployment, folder: Path) -> Iterator[tuple[Network, str
     limits = Limits(folder / "spool", 256 << 20, timedelta(hours=1))
     with (
         network(deployment.streams, {}, limits, Doors(None, tokens), Clocked(_now, KEY)) as net,
-        Service(path, "127.0.0.1", 0, Vitals(path, UTC, {}), net.intake) as service,
+        Service(path, Address("127.0.0.1", 0), Vitals(path, UTC, {}), net.intake) as service,
     ):
         yield net, f"{service.url}/api/events/{STREAM}"
 

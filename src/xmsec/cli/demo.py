@@ -27,19 +27,20 @@ def demo(
     events: Annotated[int, typer.Option("--events", help="About how many lines.", min=1)] = 60_000,
     seed: Seed = 1,
     once: Annotated[bool, typer.Option("--once", help="Print what was found and end.")] = False,
-    port: Annotated[int, typer.Option("--port", help="Where the API is served.", min=0, max=65535)] = 8470,
+    port: Annotated[int, typer.Option("--port", help="Where the console is served.", min=0, max=65535)] = 8470,
     home: Home = None,
 ) -> None:
-    """Simulate two weeks, learn from the first, watch the second, print what was found; then serve the API.
+    """Simulate two weeks, learn from the first, watch the second, print what was found; then serve the console.
 
-    The console comes in a later version; until then findings are at /api/findings.
+    Its end is a link that signs the browser in, once, and what to try there.
     """
     from xmsec.cli.home import content_dirs, opened
     from xmsec.cli.output import remark
+    from xmsec.cli.rooms import embedded_rooms
     from xmsec.cli.scan import present
     from xmsec.cli.scenarios import scenarios_of
     from xmsec.cli.settings import settings
-    from xmsec.runtime.service import Service
+    from xmsec.runtime.service import Address, Service
     from xmsec.runtime.vitals import Vitals
 
     given = settings(home)
@@ -59,9 +60,14 @@ def demo(
         _where(given.home, folder)
         vitals = Vitals(given.store_path, given.zone, here.budgets)
     if not once:
-        with Service(given.store_path, given.host, port, vitals) as service:
+        at = Address(given.host, port)
+        with (
+            embedded_rooms(given) as rooms,
+            Service(given.store_path, at, vitals, rooms=rooms.routes) as service,
+            rooms.open(),
+        ):
             remark(f"ready {service.url}")
-            remark(f"findings: {service.url}/api/findings · metrics: {service.url}/metrics · Ctrl-C ends")
+            _try(rooms.entrance(service.url))
             while True:
                 time.sleep(3600)
 
@@ -103,6 +109,18 @@ def _learn(here: Opened, folder: Path, wanted: Sequence[Scenario]) -> None:
     _run(here, folder, wanted).drive(until=max(map(learned, wanted)))
     for recipe, made in learn(here.rig, here.settings.home / "models", here.settings.zone):
         remark(f"trained {recipe}: {made.stem}" if isinstance(made, Path) else f"xmsec: {made}")
+
+
+def _try(link: str) -> None:
+    """Say by which link to enter, and what to try there."""
+    from xmsec.cli.output import remark
+
+    remark(f"open in a browser, once · 在浏览器打开（一次有效）: {link}")
+    remark("1. j k Enter: go through the findings and see why each was raised · 逐条查看告警及其缘由")
+    remark("2. a c f: acknowledge, close, false alarm; x selects several, ? shows all keys · 用键盘确认、关闭、标记误报")
+    remark(
+        "3. / or a facet on the left: narrow the list, then save it as a view · 搜索或筛选，再存为视图（Ctrl-C ends · 结束）"
+    )
 
 
 def _where(home: Path, folder: Path) -> None:

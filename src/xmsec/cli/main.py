@@ -13,6 +13,7 @@ from xmsec.cli import (
     backup,
     bench,
     classify,
+    console,
     dead,
     demo,
     detectors,
@@ -30,6 +31,7 @@ from xmsec.cli import (
     run,
     scan,
     simulate,
+    user,
     worker,
 )
 from xmsec.cli.logs import Form, ask, line
@@ -59,6 +61,7 @@ def every(debug: Debug = False, log: Log = None, version: Version = False) -> No
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("scan", epilog=scan.EXAMPLE)(scan.scan)
 app.command("run", epilog=run.EXAMPLE)(run.run)
+app.command("console", epilog=console.EXAMPLE)(console.console)
 app.command("parse", epilog=parse.EXAMPLE)(parse.parse)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("worker", epilog=worker.WORKER_EXAMPLE)(worker.worker)
@@ -79,6 +82,7 @@ app.command("backup", epilog=backup.BACKUP_EXAMPLE)(backup.backup)
 app.command("restore", epilog=backup.RESTORE_EXAMPLE)(backup.restore)
 app.add_typer(bench.app, name="bench")
 app.add_typer(key.app, name="keys")
+app.add_typer(user.app, name="user")
 
 
 # typer carries its own copy of click, and exports this branch of its errors only

@@ -29,12 +29,12 @@ IDLE_POLL_S = 0.25  # how soon a new line is seen; a poll of idle files costs so
 
 
 def run(
-    port: Annotated[int, typer.Option("--port", help="Where the API is served.", min=0, max=65535)] = 8470,
+    port: Annotated[int, typer.Option("--port", help="Where console and API are served.", min=0, max=65535)] = 8470,
     home: Home = None,
 ) -> None:
-    """Follow the files of all streams that name paths, listen where streams say, take records in and serve the API.
+    """Follow the files of all streams that name paths, listen where streams say, take records in, serve console and API.
 
-    The console comes in a later version.
+    At the first start a one-time link is printed by which the first administrator is made.
 
     Findings are told where notify/ says. Playbooks that incidents ask for begin, and wait for approval.
 
@@ -44,9 +44,10 @@ def run(
     from xmsec.cli.home import monotonic, now, opened
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
+    from xmsec.cli.rooms import embedded_rooms
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.embedded import Embedded, Witness
-    from xmsec.runtime.service import Service
+    from xmsec.runtime.service import Address, Service
     from xmsec.runtime.summary import Tally
     from xmsec.sources.records import cut_of
     from xmsec.sources.tail import Tail
@@ -70,14 +71,19 @@ def run(
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
         path, responder = here.settings.store_path, _responder(here)
+        at = Address(here.settings.host, port)
         with (
             deliveries.embedded(here.settings) as courier,
             _network(here) as net,
-            Service(path, here.settings.host, port, _vitals(here, streams, tails, courier), net.intake) as service,
+            embedded_rooms(here.settings) as rooms,
+            Service(path, at, _vitals(here, streams, tails, courier), net.intake, rooms.routes) as service,
+            rooms.open(),
         ):
             for address in net.bound:
                 remark(f"listening {address} {address.stream}")
             remark(f"ready {service.url}")
+            if link := rooms.invitation(service.url):
+                remark(f"first administrator, once · 首位管理员（一次有效）: {link}")
             try:
                 for _ in embedded.drive(_polled(here, tails, net, now)):
                     net.arrivals.settle()

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     es_password_file: Path | None = None
     recordings: str | None = None
     host: str = "127.0.0.1"
+    public_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # names of the console; in the environment separated by commas
     ingest_tokens: Path | None = None
     notify_targets: Path | None = None
     tls_cert: Path | None = None
@@ -64,6 +65,11 @@ class Settings(BaseSettings):
     @classmethod
     def _like_path(cls, given: Any) -> Any:
         return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
+
+    @field_validator("public_hosts", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        return tuple(part.strip().lower() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
 
     @field_validator("key_command", mode="before")
     @classmethod

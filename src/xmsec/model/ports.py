@@ -26,6 +26,7 @@ from xmsec.model.types import (
     Raw,
     Rejected,
     Revisions,
+    Status,
     Tick,
 )
 from xmsec.model.types import Source as SourceKey
@@ -205,7 +206,8 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Reader is asked.
 
     where: column → one of these values; order: a column, "-" before it for descending; limit: rows a page; excepted: also
-    findings that an exception covers, which are otherwise left out unless `where` names their id or exception.
+    findings that an exception covers, which are otherwise left out unless `where` names their id or exception; since, until: the
+    table's time in [since, until); text: words that all occur, each somewhere in what a row is searched by.
     """
 
     table: Table
@@ -213,6 +215,9 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     order: str = "-time"
     limit: int = 100
     excepted: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
 
     @property
     def hides(self) -> bool:
@@ -236,6 +241,14 @@ class Reader(Protocol):
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns."""
+        ...
+
+
+class Triage(Protocol):
+    """What people set on findings and incidents, beside what the engine writes."""
+
+    def set(self, table: Table, ids: Sequence[str], status: Status, assignee: str | None = None) -> None:
+        """Give records a status; assignee: who has them now, None leaves it as it is, "" nobody."""
         ...
 
 

@@ -16,12 +16,14 @@ import msgspec
 
 Fields = dict[str, Any]
 Severity = Literal["informational", "low", "medium", "high", "critical"]
+Status = Literal["new", "acknowledged", "closed", "false-positive"]  # what people say of a finding or an incident
 Level = Literal["core", "important", "general-4", "general-3", "general-2", "general-1"]
 Stage = Literal["collect", "transmit", "store", "use", "provide", "open", "destroy"]
 FindingKind = Literal["sigma", "correlation", "contract", "anomaly", "lineage", "exposure", "silence", "coverage"]
 KeyKind = Literal["user", "device", "address", "consumer-dataset", "dataset", "subject", "stream", "exception"]
 
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
+STATUSES: tuple[Status, ...] = ("new", "acknowledged", "closed", "false-positive")
 LEVELS: tuple[Level, ...] = ("general-1", "general-2", "general-3", "general-4", "important", "core")
 KEY_KINDS: tuple[KeyKind, ...] = ("user", "device", "address", "consumer-dataset", "dataset", "subject", "stream")  # of events
 UNIT_SEPARATOR = "\x1f"  # joins the parts of a composite key's value

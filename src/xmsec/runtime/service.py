@@ -1,7 +1,7 @@
-"""The API of a running deployment: health, metrics, findings and incidents, and records that are sent to it.
+"""What a running deployment serves: health, metrics, records that are sent to it, and the rooms that it is handed.
 
-Reads over a connection of its own, so that no request waits for a commit. Listens where it is told, on loopback by default, and
-asks for no login yet: whoever reaches the port can read; who sends needs a token. Pages for people come with the console.
+Listens where it is told, on loopback by default. Health and figures ask for no login; who sends needs a token; the rooms, and
+findings and incidents with them, have a guard of their own (`xmsec.console`), which nobody is let in by who has no right.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from xmsec.model.errors import ConfigError, XmsecError
+from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Query, Reader
 from xmsec.model.types import SEVERITIES, FindingKind
 from xmsec.runtime.intake import Intake
 from xmsec.runtime.metrics import CONTENT_TYPE, Metric, counter, exposition
 from xmsec.runtime.vitals import Vitals
-from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import connect
 
 PAGE_ROWS = 100
@@ -56,39 +55,33 @@ def health(metrics: Metrics, problems: Problems) -> list[Route]:
     ]
 
 
+def listing(reader: Reader, table: Any, request: Request) -> Response:
+    """Answer with a page of a table, as the API writes it. Raises XmsecError for what is not asked rightly."""
+    order, filters = TABLES[table]
+    where, limit = _asked(request, filters)
+    found = reader.page(Query(table, where, order, limit), request.query_params.get("after"))
+    return _json({"rows": found.rows, "next": found.next})
+
+
 def application(
-    reader: Callable[[], Reader], metrics: Metrics, problems: Problems = tuple, intake: Intake | None = None
+    metrics: Metrics, problems: Problems = tuple, intake: Intake | None = None, rooms: Sequence[BaseRoute] = ()
 ) -> Starlette:
-    """Make the application; reader: opens what it reads from, once a request; intake: takes records, None: nobody may send."""
-
-    def page(table: Any) -> Callable[[Request], Response]:
-        order, filters = TABLES[table]
-
-        def answer(request: Request) -> Response:
-            try:
-                where, limit = _asked(request, filters)
-                found = reader().page(Query(table, where, order, limit), request.query_params.get("after"))
-            except XmsecError as error:
-                return _problem(400, str(error))
-            return _json({"rows": found.rows, "next": found.next})
-
-        return answer
-
+    """Make the application; intake: takes records, None: nobody may send; rooms: what people and machines see, guarded."""
     intake = intake or Intake.closed()
 
     def figures() -> list[Metric]:
         meaning = "What network sources saw since the process began."
         return [*metrics(), counter("xmsec_network_total", meaning, ("what", "stream"), dict(intake.counts().items()))]
 
-    routes = [
+    routes: list[BaseRoute] = [
         *health(figures, problems),
-        *(Route(f"/api/{table}", page(table)) for table in TABLES),
         *intake.routes(),
+        *rooms,
     ]
     return with_problems(routes)
 
 
-def with_problems(routes: Sequence[Route]) -> Starlette:
+def with_problems(routes: Sequence[BaseRoute]) -> Starlette:
     """Make an application whose refusals are problem documents that quote nothing of what was asked."""
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
 
@@ -137,6 +130,7 @@ class Serving:
                 log_config=None,
                 log_level="critical",  # what a request breaks on is in its answer; a traceback may quote what was asked
                 access_log=False,
+                server_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=ANSWER_S,
             )
@@ -166,14 +160,22 @@ class Serving:
         self._thread.join()
 
 
+class Address(msgspec.Struct, frozen=True):
+    """Where a service listens; port 0: any that is free."""
+
+    host: str
+    port: int
+
+
 class Service(Serving):
     """Serves a home beside the thread that drives its road."""
 
-    def __init__(self, path: Path, host: str, port: int, vitals: Vitals, intake: Intake | None = None) -> None:
+    def __init__(
+        self, path: Path, at: Address, vitals: Vitals, intake: Intake | None = None, rooms: Sequence[BaseRoute] = ()
+    ) -> None:
         self._connection = connection = connect(path)
         metrics: Metrics = partial(vitals.metrics, connection, lambda: datetime.now(UTC))
-        app = application(lambda: SqliteReader(connection), metrics, vitals.problems, intake)
-        super().__init__(app, host, port)
+        super().__init__(application(metrics, vitals.problems, intake, rooms), at.host, at.port)
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,15 +19,16 @@ import msgspec
 from xmsec.model.clock import EPOCH, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
-from xmsec.model.types import Incident
+from xmsec.model.types import STATUSES, Incident
 from xmsec.store.elastic_error import told
 from xmsec.store.elastic_schema import PREFIX
-from xmsec.store.rows import UNTOUCHED
+from xmsec.store.rows import UNTOUCHED, words
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 BUCKETS = 1_000  # combinations a request; the rest is fetched after them
+MOST_TERMS = 65_000  # ids in one filter; the server takes 65,536
 JOINED = 1_000  # incidents that the rows of one page may belong to, or be related to
 
 _ENTITY = ("entity.type", "entity.id")
@@ -34,15 +36,20 @@ _TIMES = frozenset(("time", "first_seen", "opened", "window.start", "window.end"
 _SORTED: Mapping[str, tuple[str, ...]] = {
     "findings": (
         *("id", "time", "first_seen", "detector", "kind", "severity", "risk", "system", "stream", "state"),
-        *("window.start", "window.end", "count", *_ENTITY),
+        *("window.start", "window.end", "count", "stage", "grade", *_ENTITY),
     ),
     "incidents": ("id", "time", "opened", "severity", "risk", "state", *_ENTITY),
 }
-_FILTERED: Mapping[str, tuple[str, ...]] = {
-    "findings": ("exception",),
-    "incidents": ("status", "assignee"),
-}  # what few records have
-_ABSENT = {"status": UNTOUCHED, "assignee": "", "exception": ""}
+_FILTERED: Mapping[str, tuple[str, ...]] = {  # what few records have, or several of
+    "findings": ("status", "assignee", "exception"),
+    "incidents": ("status", "assignee", "system"),
+}
+_ABSENT = {"status": UNTOUCHED, "assignee": "", "stage": "", "grade": "", "exception": ""}
+_SEARCHED: Mapping[str, tuple[str, ...]] = {
+    "findings": ("title", "entity.id", "detector", "system", "id"),
+    "incidents": ("entity.id", "id"),
+}
+_WILD = re.compile(r"[*?\\]")
 
 
 class ElasticReader:
@@ -58,7 +65,7 @@ class ElasticReader:
         field = "severity_rank" if name == "severity" else _field(query, name, _SORTED[self._table(query)])
         found = self._search(
             query,
-            query=_filter(query),
+            query=self._filter(query),
             sort=[{field: way}, {"id": way}],
             size=query.limit + 1,
             search_after=None if after is None else _cursor(after),
@@ -73,8 +80,12 @@ class ElasticReader:
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ()."""
         known = (*_SORTED[self._table(query)], *_FILTERED[query.table])
+        if "system" in by and query.table == "incidents":
+            raise ConfigError('column "system" has several values', where=query.table, remedy="filter by it")
+        if query.table == "findings" and "status" in by:
+            return self._by_status(query, by)
         if not by:
-            total = self._search(query, query=_filter(query), size=0, track_total_hits=True)["hits"]["total"]["value"]
+            total = self._search(query, query=self._filter(query), size=0, track_total_hits=True)["hits"]["total"]["value"]
             return {(): total}
         columns = [{name: {"terms": {"field": _field(query, name, known), "missing_bucket": True}}} for name in by]
         counts: dict[tuple[str, ...], int] = {}
@@ -83,12 +94,52 @@ class ElasticReader:
             composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
             if after is not None:
                 composite["after"] = after
-            found = self._search(query, query=_filter(query), size=0, aggs={"by": {"composite": composite}})
+            found = self._search(query, query=self._filter(query), size=0, aggs={"by": {"composite": composite}})
             for bucket in found["aggregations"]["by"]["buckets"]:
                 counts[tuple(_written(name, bucket["key"][name]) for name in by)] = bucket["doc_count"]
             after = found["aggregations"]["by"].get("after_key")
             if after is None:
                 return dict(sorted(counts.items()))
+
+    def _by_status(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        """Count findings for each status apart: it is their own, or else their incident's."""
+        place = by.index("status")
+        others = [name for name in by if name != "status"]
+        counts: dict[tuple[str, ...], int] = {}
+        for status in query.where.get("status", STATUSES):
+            only = msgspec.structs.replace(query, where={**query.where, "status": (status,)})
+            for key, count in self.count(only, others).items():
+                if count:
+                    counts[(*key[:place], status, *key[place:])] = count
+        return dict(sorted(counts.items()))
+
+    def _filter(self, query: Query) -> dict[str, Any]:
+        where = dict(query.where)
+        names = ("status", "assignee") if query.table == "findings" else ()
+        terms = [self._inherited(name, where.pop(name)) for name in names if name in where]
+        hidden = [{"exists": {"field": "exception"}}] if query.hides else []
+        return {"bool": {"filter": [*terms, *_terms(msgspec.structs.replace(query, where=where))], "must_not": hidden}}
+
+    def _inherited(self, name: str, values: Sequence[str]) -> dict[str, Any]:
+        """Return the findings that have one of these values themselves, or have none and their incident has it.
+
+        Looked up in the incidents that people have touched, the latest thousand.
+        """
+        found = self._search(
+            Query("incidents"),
+            query={"exists": {"field": name}},
+            size=JOINED,
+            sort=[{"opened": "desc"}, {"id": "desc"}],
+            source=["findings", name],
+        )
+        touched = [hit["_source"] for hit in found["hits"]["hits"] if hit["_source"].get(name)]
+        none = _none(name)
+        through = [one for row in touched if row[name] in values for one in row["findings"]]
+        ways = [{"terms": {name: list(values)}}, {"bool": {"filter": [none, {"terms": {"id": through[:MOST_TERMS]}}]}}]
+        if _ABSENT[name] in values:
+            others = [one for row in touched if row[name] not in values for one in row["findings"]]
+            ways.append({"bool": {"filter": [none], "must_not": {"terms": {"id": others[:MOST_TERMS]}}}})
+        return {"bool": {"should": ways}}
 
     def _findings(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         incidents: dict[str, Mapping[str, Any]] = {}
@@ -141,10 +192,17 @@ def _answering(client: Elasticsearch) -> Iterator[None]:
 def _field(query: Query, name: str, known: Sequence[str]) -> str:
     if name not in known:
         raise ConfigError(f'no column "{name}"', where=query.table, remedy=f"one of {', '.join(known)}")
-    return "opened" if query.table == "incidents" and name == "time" else name
+    if query.table == "incidents" and name in ("time", "system"):
+        return "opened" if name == "time" else "systems"
+    return name
 
 
-def _filter(query: Query) -> dict[str, Any]:
+def _none(name: str) -> dict[str, Any]:
+    """Return what has no value of this name, or an empty one."""
+    return {"bool": {"should": [{"term": {name: ""}}, {"bool": {"must_not": {"exists": {"field": name}}}}]}}
+
+
+def _terms(query: Query) -> list[dict[str, Any]]:
     terms: list[dict[str, Any]] = []
     for name, values in query.where.items():
         field = _field(query, name, (*_SORTED[query.table], *_FILTERED[query.table]))
@@ -154,8 +212,14 @@ def _filter(query: Query) -> dict[str, Any]:
         terms.append(held)
     if query.table == "incidents":
         terms.append({"exists": {"field": "findings"}})  # an exception covers all that the others had
-    hidden = [{"exists": {"field": "exception"}}] if query.hides else []
-    return {"bool": {"filter": terms, "must_not": hidden}}
+    if query.since is not None or query.until is not None:
+        bounds = {"gte": query.since, "lt": query.until}
+        ranged = {name: rfc3339(at) for name, at in bounds.items() if at is not None}
+        terms.append({"range": {_field(query, "time", ("time",)): ranged}})
+    for word in words(query):
+        wanted = {"value": _WILD.sub(r"\\\g<0>", word).join("**"), "case_insensitive": True}
+        terms.append({"bool": {"should": [{"wildcard": {field: wanted}} for field in _SEARCHED[query.table]]}})
+    return terms
 
 
 def _written(name: str, value: Any) -> str:
@@ -167,13 +231,14 @@ def _written(name: str, value: Any) -> str:
 def _finding(row: dict[str, Any], incident: Mapping[str, Any]) -> dict[str, Any]:
     row.pop("severity_rank", None)
     status = row.get("status") or incident.get("status") or UNTOUCHED
-    return {**row, "incident": row.get("incident") or incident.get("id"), "status": status}
+    assignee = row.get("assignee") or incident.get("assignee") or None
+    return {**row, "incident": row.get("incident") or incident.get("id"), "status": status, "assignee": assignee}
 
 
 def _incident(row: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     row.pop("severity_rank", None)
     related = [other["id"] for other in others if other["entity"] == row["entity"] and other["id"] != row["id"]]
-    return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee")}
+    return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee") or None}
 
 
 def _cursor(text: str) -> list[int | str]:

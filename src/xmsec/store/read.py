@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -14,13 +15,14 @@ from xmsec.model.clock import from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
 from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
-from xmsec.store.rows import dead_row, finding_row, incident_row
+from xmsec.store.rows import dead_row, finding_row, incident_row, words
 from xmsec.store.states import from_micros, micros
 
 RELATED = 100  # other incidents of an entity that one names
+_LIKE = re.compile(r"[%_\\]")
 _VALUES = 500  # values in one statement; SQLite takes 32,766
 
-Kind = Literal["text", "number", "time", "severity"]
+Kind = Literal["text", "number", "time", "severity", "several"]  # several: to filter by alone, a place for the values in it
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what SQLite can compare with
 
 
@@ -31,13 +33,14 @@ class Shape(msgspec.Struct, frozen=True):
     id: str
     body: str
     columns: Mapping[str, tuple[str, Kind]]
+    searched: tuple[str, ...] = ()
 
 
 _FINDINGS = Shape(
     "findings f LEFT JOIN incident_findings m ON m.finding = f.id LEFT JOIN triage t ON t.subject = f.id"
     " LEFT JOIN triage c ON c.subject = m.incident",
     "f.id",
-    "f.body, m.incident, COALESCE(t.status, c.status, 'new')",
+    "f.body, m.incident, COALESCE(t.status, c.status, 'new'), COALESCE(NULLIF(t.assignee, ''), c.assignee, '')",
     {
         "id": ("f.id", "text"),
         "time": ("f.time", "time"),
@@ -55,10 +58,15 @@ _FINDINGS = Shape(
         "window.end": ("f.window_end", "time"),
         "count": ("f.count", "number"),
         "exception": ("f.exception", "text"),
+        "stage": ("f.stage", "text"),
+        "grade": ("f.grade", "text"),
         "incident": ("COALESCE(m.incident, '')", "text"),
         "status": ("COALESCE(t.status, c.status, 'new')", "text"),
+        "assignee": ("COALESCE(NULLIF(t.assignee, ''), c.assignee, '')", "text"),
     },
+    ("f.title", "f.entity_id", "f.detector", "f.system", "f.id"),
 )
+_SYSTEMS = "EXISTS (SELECT 1 FROM json_each(CAST(i.body AS TEXT), '$.systems') WHERE value IN ({}))"
 _INCIDENTS = Shape(
     "incidents i LEFT JOIN triage t ON t.subject = i.id",
     "i.id",
@@ -74,7 +82,9 @@ _INCIDENTS = Shape(
         "state": ("i.state", "text"),
         "status": ("COALESCE(t.status, 'new')", "text"),
         "assignee": ("COALESCE(t.assignee, '')", "text"),
+        "system": (_SYSTEMS, "several"),
     },
+    ("i.entity_id", "i.id"),
 )
 _DEAD = Shape(
     "dead d",
@@ -84,6 +94,7 @@ _DEAD = Shape(
         "time": ("d.at", "time"),
         "at": ("d.at", "time"),
         "stream": ("d.stream", "text"),
+        "system": ("substr(d.stream, 1, instr(d.stream || '.', '.') - 1)", "text"),
         "partition": ("d.partition", "text"),
         "leg": ("d.leg", "text"),
         "reason": ("d.reason", "text"),
@@ -107,7 +118,7 @@ class SqliteReader:
         """Return one page in a total order. Raises ConfigError for an unknown column, InputError for a foreign cursor."""
         shape = _shape(query)
         descending = query.order.startswith("-")
-        order = _column(query, query.order.removeprefix("-"))[0]
+        order = _ordered(query, query.order.removeprefix("-"))[0]
         where, values = _where(query)
         if after is not None:
             where.append(f"({order}, {shape.id}) {'<' if descending else '>'} (?, ?)")
@@ -123,7 +134,7 @@ class SqliteReader:
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ()."""
-        columns = [_column(query, name) for name in by]
+        columns = [_ordered(query, name) for name in by]
         where, values = _where(query)
         names = ", ".join(expression for expression, _ in columns)
         rows = self._connection.execute(
@@ -173,7 +184,7 @@ class SqliteReader:
 
 
 def _finding(row: Sequence[Any]) -> dict[str, Any]:
-    return finding_row(msgspec.json.decode(row[0], type=Finding), row[1], row[2])
+    return finding_row(msgspec.json.decode(row[0], type=Finding), row[1], row[2], row[3])
 
 
 def _dead(row: Sequence[Any]) -> dict[str, Any]:
@@ -194,14 +205,34 @@ def _column(query: Query, name: str) -> tuple[str, Kind]:
     return columns[name]
 
 
+def _ordered(query: Query, name: str) -> tuple[str, Kind]:
+    """Return a column that has one value a row."""
+    found = _column(query, name)
+    if found[1] == "several":
+        raise ConfigError(f'column "{name}" has several values', where=query.table, remedy="filter by it")
+    return found
+
+
 def _where(query: Query) -> tuple[list[str], list[Any]]:
     """Write the filter; statements hold names of ours only, all that came from outside is bound."""
     terms = ["f.exception = ''"] if query.hides else ["1"]
     bound: list[Any] = []
     for name, values in query.where.items():
         expression, kind = _column(query, name)
-        terms.append(f"{expression} IN ({', '.join('?' * len(values))})")
+        places = ", ".join("?" * len(values))
+        terms.append(expression.format(places) if kind == "several" else f"{expression} IN ({places})")
         bound += [_read(value, kind) for value in values]
+    time = _column(query, "time")[0]
+    for sign, bound_at in ((">=", query.since), ("<", query.until)):
+        if bound_at is not None:
+            terms.append(f"{time} {sign} ?")
+            bound.append(micros(bound_at))
+    searched = _shape(query).searched
+    for word in words(query):
+        if not searched:
+            raise ConfigError("is not searched by words", where=query.table, remedy="filter by its columns")
+        terms.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in searched) + ")")
+        bound += [_LIKE.sub(r"\\\g<0>", word).join("%%")] * len(searched)
     return terms, bound
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from xmsec.model.clock import rfc3339
+from xmsec.model.ports import Query
 from xmsec.model.types import Event, Finding, Incident, Position, Rejected, Span
 
+TEXT_CHARACTERS, TEXT_WORDS = 400, 8  # of a search: each word is looked for in every row that the filters leave
 UNTOUCHED = "new"  # the status of what nobody has looked at
 
 
@@ -59,7 +61,16 @@ def span_row(span: Span) -> dict[str, Any]:
     return {name: getattr(span, name) for name in span.__struct_fields__ if name != "link" or span.link}
 
 
-def finding_row(finding: Finding, incident: str | None = None, status: str = UNTOUCHED) -> dict[str, Any]:
+def words(query: Query) -> list[str]:
+    """Return what is searched for, a word each; of a long text the first ones.
+
+    >>> words(Query("findings", text=" night  export "))
+    ['night', 'export']
+    """
+    return query.text[:TEXT_CHARACTERS].split()[:TEXT_WORDS]
+
+
+def finding_row(finding: Finding, incident: str | None = None, status: str = UNTOUCHED, assignee: str = "") -> dict[str, Any]:
     """Write a finding with what people and grouping say of it."""
     row = {name: getattr(finding, name) for name in finding.__struct_fields__}
     plain: dict[str, Any] = {
@@ -73,7 +84,7 @@ def finding_row(finding: Finding, incident: str | None = None, status: str = UNT
     }
     for name in ("labels", "datasets", "events", "controls", "playbooks"):
         plain[name] = list(row[name])
-    return {**plain, "incident": incident, "status": status}
+    return {**plain, "incident": incident, "status": status, "assignee": assignee or None}
 
 
 def incident_row(

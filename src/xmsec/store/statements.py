@@ -47,6 +47,9 @@ PUT_FINDING = _upsert(
     "count",
     "exception",
     "body",
+    "title",
+    "stage",
+    "grade",
 )
 PUT_INCIDENT = _upsert("incidents", "opened", "severity", "risk", "entity_type", "entity_id", "state", "body")
 
@@ -71,6 +74,9 @@ def finding_columns(finding: Finding) -> tuple[Any, ...]:
         finding.count,
         finding.exception or "",
         msgspec.json.encode(finding),
+        finding.title,
+        finding.stage or "",
+        finding.grade or "",
     )
 
 

@@ -1,0 +1,95 @@
+"""The console as commands serve it: over the embedded store or Elasticsearch, and the links that a terminal prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from xmsec.cli.settings import Settings
+    from xmsec.console.app import Desk, Records
+    from xmsec.console.live import Live
+
+LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """The routes of the console, and what belongs to them while it is served."""
+
+    routes: Sequence[BaseRoute]
+    desk: Desk
+    live: Live
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Tell open pages to close before the server waits for them."""
+        try:
+            yield
+        finally:
+            self.live.end()
+
+    def invitation(self, url: str) -> str | None:
+        """Return the one-time link by which the first administrator is made; None when there are people already."""
+        if self.desk.users.every():
+            return None
+        return f"{url}/welcome/{self.desk.links.make('first-admin', LINK)}"
+
+    def entrance(self, url: str) -> str:
+        """Return a one-time link that signs a browser in as the first person, who is made where there is none."""
+        from xmsec.console.access import Grant
+        from xmsec.console.secret import made
+
+        if not self.desk.users.every():
+            self.desk.users.add("demo", made(), [Grant("admin")], "demo")
+        return f"{url}/enter/{self.desk.links.make('sign-in', LINK)}"
+
+
+@contextmanager
+def desk_of(home: Path) -> Iterator[Desk]:
+    """Open what the console keeps of people. Raises ConfigError."""
+    from xmsec.cli.home import now
+    from xmsec.console.app import desk
+    from xmsec.model.errors import ConfigError
+
+    if not home.is_dir():
+        raise ConfigError("no such home", where=str(home), remedy="run xmsec demo, run or console first, or name --home")
+    kept = desk(home, now)
+    try:
+        yield kept
+    finally:
+        kept.keep.close()
+
+
+@contextmanager
+def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
+    """Put the console together over what it shows."""
+    from xmsec.cli.home import now
+    from xmsec.console.app import house, routes
+
+    with desk_of(given.home) as kept:
+        shared = house(records, kept, now, frozenset(given.public_hosts))
+        yield Rooms(routes(shared), kept, shared.live)
+
+
+@contextmanager
+def embedded_rooms(given: Settings) -> Iterator[Rooms]:
+    """Put the console together over a home's store, with connections of its own beside the writer's."""
+    from xmsec.console.app import Records
+    from xmsec.store.read import SqliteReader
+    from xmsec.store.readers import Connections
+    from xmsec.store.triage import SqliteTriage
+
+    connections = Connections(given.store_path)
+    try:
+        records = Records(lambda: SqliteReader(connections.mine()), SqliteTriage(connections.mine), given.zone)
+        with rooms(given, records) as made:
+            yield made
+    finally:
+        connections.close()

@@ -1,0 +1,77 @@
+"""The console put together: what its pages share, and their routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+import msgspec
+from starlette.routing import Route
+
+from xmsec.console.ask import House
+from xmsec.console.audit import Audit
+from xmsec.console.guard import guarded
+from xmsec.console.keep import FILE, Keep
+from xmsec.console.limits import Limits
+from xmsec.console.live import Live
+from xmsec.console.pages.table import PAGES
+from xmsec.console.render import Renderer, assets
+from xmsec.console.sessions import Bearers, Links, Sessions
+from xmsec.console.texts import catalogue
+from xmsec.console.users import Users
+from xmsec.model.ports import Reader, Triage
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What the console shows and changes. reader: opens what is read from, once a request; zone: of the times shown."""
+
+    reader: Callable[[], Reader]
+    triage: Triage
+    zone: tzinfo
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """The console's own records, as `xmsec user` works with them too."""
+
+    keep: Keep
+    audit: Audit
+    users: Users
+    sessions: Sessions
+    links: Links
+    bearers: Bearers
+    limits: Limits
+
+
+def desk(home: Path, now: Callable[[], datetime]) -> Desk:
+    """Open the console's own file in a home. Raises ConfigError."""
+    keep = Keep(home / FILE)
+    audit = Audit(keep, now)
+    users = Users(keep, audit, now)
+    return Desk(keep, audit, users, Sessions(keep, users, now), Links(keep, now), Bearers(keep, audit, now), Limits(keep, now))
+
+
+def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: frozenset[str] = frozenset()) -> House:
+    """Put together what all pages share. hosts: names beside `localhost` and addresses under which it is asked for."""
+    return House(
+        reader=records.reader,
+        triage=records.triage,
+        keep=kept.keep,
+        users=kept.users,
+        sessions=kept.sessions,
+        links=kept.links,
+        bearers=kept.bearers,
+        limits=kept.limits,
+        audit=kept.audit,
+        texts=catalogue(),
+        render=Renderer(PAGES, assets()),
+        live=Live(records.reader),
+        now=now,
+        zone=records.zone,
+        hosts=hosts,
+    )
+
+
+def routes(shared: House) -> list[Route]:
+    """Make the routes of all pages. Raises ConfigError for one without a permission."""
+    return guarded(shared, (view for page in PAGES for view in page.views))

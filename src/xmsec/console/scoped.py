@@ -1,0 +1,61 @@
+"""A Reader and a Triage that reach only the systems for which a permission is held: no page filters by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from xmsec.console.access import EVERY, Permission, Principal
+from xmsec.model.errors import PolicyError
+from xmsec.model.ports import Page, Query, Reader, Table, Triage
+from xmsec.model.types import Status
+
+_BY_SYSTEM: frozenset[Table] = frozenset(("findings", "incidents", "dead", "coverage"))
+_NONE = "\x00"  # no system's name: a filter that nothing passes
+
+
+class Scoped:
+    """The Reader seam for one who asks. A table that has no system is closed to whom not all systems are open."""
+
+    def __init__(self, reader: Reader, who: Principal, permission: Permission) -> None:
+        self._reader = reader
+        self._systems = who.reaches(permission)
+
+    def page(self, query: Query, after: str | None = None) -> Page:
+        """Return one page of what may be seen. Raises PolicyError."""
+        return self._reader.page(self._within(query), after)
+
+    def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        """Return counts over what may be seen. Raises PolicyError."""
+        return self._reader.count(self._within(query), by)
+
+    def one(self, table: Table, record: str) -> dict[str, object] | None:
+        """Return the record of this id, or None when there is none that may be seen."""
+        rows = self.page(Query(table, {"id": (record,)}, limit=1)).rows
+        return rows[0] if rows else None
+
+    def _within(self, query: Query) -> Query:
+        if EVERY in self._systems:
+            return query
+        if query.table not in _BY_SYSTEM:
+            raise PolicyError(f"{query.table} are shown to those alone who may see all systems")
+        asked = query.where.get("system")
+        within = self._systems if asked is None else self._systems & {*asked}
+        return msgspec.structs.replace(query, where={**query.where, "system": tuple(sorted(within)) or (_NONE,)})
+
+
+class ScopedTriage:
+    """Sets statuses of what one may triage, and says of which."""
+
+    def __init__(self, triage: Triage, reader: Scoped) -> None:
+        self._triage, self._reader = triage, reader
+
+    def set(self, table: Table, ids: Sequence[str], status: Status, assignee: str | None = None) -> Sequence[str]:
+        """Give records a status; return the ids of those that are there and may be changed."""
+        rows = self._reader.page(Query(table, {"id": tuple(ids)}, limit=max(1, len(ids)))).rows if ids else ()
+        known = {row["id"] for row in rows}
+        may = [one for one in ids if one in known]
+        if may:
+            self._triage.set(table, may, status, assignee)
+        return may

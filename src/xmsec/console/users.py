@@ -1,0 +1,113 @@
+"""People: their names, passwords, roles, language and theme."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import get_args
+
+import msgspec
+
+from xmsec.console.access import Grant, Principal, Role
+from xmsec.console.audit import Audit
+from xmsec.console.keep import Keep
+from xmsec.console.secret import of_password, opens
+from xmsec.model.clock import rfc3339
+from xmsec.model.errors import ConfigError
+
+LANGUAGES = ("zh", "en")
+THEMES = ("auto", "light", "dark", "wall")  # wall: the large screen of a control room
+_NAME = re.compile(r"[\w.@-]{1,64}")
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person as administration sees them."""
+
+    name: str
+    grants: tuple[Grant, ...]
+    disabled: bool
+    created: str
+
+
+class Users:
+    """Adds and changes people; each change is noted, and ends the sessions of whom it concerns."""
+
+    def __init__(self, keep: Keep, audit: Audit, now: Callable[[], datetime]) -> None:
+        self._keep, self._audit, self._now = keep, audit, now
+
+    def add(self, name: str, password: str, grants: Sequence[Grant], by: str) -> None:
+        """Add a person. Raises ConfigError when name or password cannot be."""
+        if not _NAME.fullmatch(name):
+            raise ConfigError("not a name", where="user", remedy="up to 64 letters, digits and . _ @ -")
+        kept = of_password(password)
+        with self._keep.writing() as connection:
+            if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone():
+                raise ConfigError("the name is taken", where=name, remedy="choose another")
+            row = (name, kept, LANGUAGES[0], THEMES[0], rfc3339(self._now()))
+            connection.execute("INSERT INTO users VALUES (?, ?, ?, ?, 0, ?)", row)
+            self._audit.note("user.added", by, name)
+            self.grant(name, grants, by)
+
+    def grant(self, name: str, grants: Sequence[Grant], by: str) -> None:
+        """Give a person these roles and no others; who is signed in must sign in again. Raises ConfigError."""
+        with self._keep.writing() as connection:
+            self._present(name)
+            connection.execute("DELETE FROM grants WHERE name = ?", (name,))
+            rows = [(name, one.role, " ".join(one.systems)) for one in grants]
+            connection.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", rows)
+            connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
+            self._audit.note("user.roles", by, name, {role: systems for _, role, systems in rows})
+
+    def disable(self, name: str, by: str, *, disabled: bool = True) -> None:
+        """Let a person in no more, or again. Raises ConfigError."""
+        with self._keep.writing() as connection:
+            self._present(name)
+            connection.execute("UPDATE users SET disabled = ? WHERE name = ?", (disabled, name))
+            connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
+            self._audit.note("user.disabled" if disabled else "user.enabled", by, name)
+
+    def password(self, name: str, password: str, by: str) -> None:
+        """Set a password, and end every session of this person. Raises ConfigError."""
+        kept = of_password(password)
+        with self._keep.writing() as connection:
+            self._present(name)
+            connection.execute("UPDATE users SET password = ? WHERE name = ?", (kept, name))
+            connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
+            self._audit.note("user.password", by, name)
+
+    def known(self, name: str, password: str) -> bool:
+        """Whether this is the password of a person who may come in."""
+        with self._keep.reading() as connection:
+            row = connection.execute("SELECT password FROM users WHERE name = ? AND disabled = 0", (name,)).fetchone()
+        return opens(password, row[0] if row else None)
+
+    def prefer(self, name: str, language: str, theme: str) -> None:
+        """Keep how somebody wants pages. Raises ConfigError."""
+        if language not in LANGUAGES or theme not in THEMES:
+            raise ConfigError("no such language or theme", remedy=", ".join((*LANGUAGES, *THEMES)))
+        with self._keep.writing() as connection:
+            connection.execute("UPDATE users SET language = ?, theme = ? WHERE name = ?", (language, theme, name))
+
+    def principal(self, name: str) -> Principal | None:
+        """Return a person as who asks; None for one who is not there, or is let in no more."""
+        with self._keep.reading() as connection:
+            row = connection.execute("SELECT language, theme FROM users WHERE name = ? AND disabled = 0", (name,)).fetchone()
+        return None if row is None else Principal(name, self._grants(name), row[0], row[1])
+
+    def every(self) -> Sequence[User]:
+        """Return all people by name."""
+        with self._keep.reading() as connection:
+            rows = connection.execute("SELECT name, disabled, created FROM users ORDER BY name").fetchall()
+            return [User(name, self._grants(name), bool(disabled), created) for name, disabled, created in rows]
+
+    def _grants(self, name: str) -> tuple[Grant, ...]:
+        with self._keep.reading() as connection:
+            rows = connection.execute("SELECT role, systems FROM grants WHERE name = ? ORDER BY role", (name,)).fetchall()
+        known: dict[str, Role] = {one: one for one in get_args(Role)}
+        return tuple(Grant(known[role], tuple(systems.split())) for role, systems in rows if role in known)
+
+    def _present(self, name: str) -> None:
+        with self._keep.reading() as connection:
+            if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
+                raise ConfigError("no such user", where=name, remedy="see xmsec user list")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -54,6 +55,7 @@ from xmsec.store.elastic_ensure import ensure as ensure_indices
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 PADDING_BYTES = 2 << 20
+TRICKLE = 10  # records at a time that no source falls silent with: they take turns, eight of them
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Scene:
         self.wire, self.cases = Wire(self.cluster), Cases(self.cluster)
         self.stack.callback(self.disconnect)
         self.workers: list[Worker] = []
+        self.waiting: deque[Sent] = deque()
         self._indexed = Indexed(self.folder)
 
     def join(self, roles: Sequence[str] = ALL) -> None:
@@ -97,6 +100,10 @@ class Scene:
         worker = Worker(self.cluster.bootstrap, self.cluster.prefix, folder, roles, url)
         self.stack.callback(worker.kill)
         self.workers.append(worker)
+
+    def send(self, count: int) -> None:
+        """Send the next of the traffic."""
+        self.wire.send([self.waiting.popleft() for _ in range(min(count, len(self.waiting)))])
 
     def disconnect(self) -> None:
         """Let the broker go: kafka-python leaves sockets behind that nobody answered."""
@@ -183,9 +190,18 @@ def start_elasticsearch(scene: Scene) -> None:
     door, node = scene.door, scene.node
     real.until(lambda: door.midway is None)
     assert door.midway is None, "no bulk request came"
-    real.until(lambda: not node.answers())
-    Event().wait(scene.size.elastic_away_s)
-    node.start()
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(start_later, node, scene.size.elastic_away_s)
+        while not starting.done():
+            scene.send(TRICKLE)
+            Event().wait(0.5)
+        starting.result()
+
+
+def start_later(server: real.Server, away_s: float) -> None:
+    real.until(lambda: not server.answers())
+    Event().wait(away_s)
+    server.start()
 
 
 def refuse_bulks(scene: Scene) -> None:
@@ -389,12 +405,13 @@ def play(name: str, size: Size, servers: Servers, folder: Path) -> None:
     sent = fault.alter(clean)
     step = len(sent) // (fault.times + 1)
     with scene_of(fault, size, servers, f"{name}-{size.records}", folder) as scene:
-        for start in range(0, step * fault.times, step):
+        scene.waiting.extend(sent)
+        for _ in range(fault.times):
             fault.before(scene)
-            scene.wire.send(sent[start : start + step])
+            scene.send(step)
             scene.cases.grow(*fault.grown)
             fault.strike(scene)
-        scene.wire.send(sent[step * fault.times :])
+        scene.send(len(sent))
         raws = [raw for number, one in enumerate(clean) for raw in records(one, number)] if fault.clean else scene.wire.raws
         expected = in_one_process(raws)
         assert len(expected.findings) > size.records // 20

@@ -22,7 +22,7 @@ from xmsec.runtime.faust.meter import Meter
 
 RETRY_S = 1.0  # an unreachable broker is asked again so often; meanwhile nothing is read, so that nothing is lost
 ACK_S = 30.0  # a producer that says nothing for so long is asked again: what is sent twice is known by its number
-LARGE_BYTES = 64 << 10  # a topic may take no more than this, where somebody limited it
+LARGE_BYTES = 512 << 10  # half of Kafka's own limit, which topics have that somebody else made; a frame rarely has as much
 TOO_LARGE = "message-too-large"
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 log = logging.getLogger("xmsec.worker")

@@ -206,8 +206,8 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Reader is asked.
 
     where: column → one of these values; order: a column, "-" before it for descending; limit: rows a page; excepted: also
-    findings that an exception covers, which are otherwise left out unless `where` names their id or exception; since, until: the
-    table's time in [since, until); text: words that all occur, each somewhere in what a row is searched by.
+    findings that an exception covers, which are otherwise left out unless `where` names their id or exception; since, until:
+    the table's time in [since, until); text: words that all occur, each somewhere in what a row is searched by.
     """
 
     table: Table

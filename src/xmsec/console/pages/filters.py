@@ -30,7 +30,8 @@ class Filter(msgspec.Struct, frozen=True):
 
     def query(self, limit: int = 1) -> Query:
         """Return what a Reader is asked."""
-        return Query("findings", dict(self.where), self.order, limit, self.since, self.until, self.text)
+        query = Query("findings", dict(self.where), self.order, limit, text=self.text)
+        return msgspec.structs.replace(query, since=self.since, until=self.until)
 
     def without(self, column: str) -> Filter:
         """Return the filter without one column."""

@@ -127,6 +127,8 @@ class Many:
 
     id, version, fields, state = "toy-many", "1", frozenset({"user.id"}), Counts
     about = About("toy-many", "1", "correlation", "多次 · many", "medium")
+    length = TEN_MINUTES
+    shape = "ten minutes"
 
     def initial(self) -> Sequence[Key]:
         return ()
@@ -142,7 +144,7 @@ class Many:
     ) -> tuple[Mapping[Key, Counts], Sequence[Finding]]:
         by_window: dict[tuple[Key, datetime], list[Context]] = {}
         for key, context in batch:
-            by_window.setdefault((key, window_of(context.event.time, TEN_MINUTES).start), []).append(context)
+            by_window.setdefault((key, window_of(context.event.time, self.length).start), []).append(context)
         after = {key: dict(state) for key, state in states.items()}
         for (key, start), contexts in by_window.items():
             after[key][start] = fold(after[key].get(start), contexts)
@@ -153,10 +155,10 @@ class Many:
         ]
 
     def _finding(self, key: Key, start: datetime, folded: Fold, *, final: bool) -> Finding:
-        return finding(self.about, key, folded, Window(start, start + TEN_MINUTES), final=final)
+        return finding(self.about, key, folded, Window(start, start + self.length), final=final)
 
     def due(self, state: Counts) -> datetime | None:
-        return min(state) + TEN_MINUTES if state else None
+        return min(state) + self.length if state else None
 
     def advance(
         self, states: Mapping[Key, Counts], watermark: datetime
@@ -164,10 +166,26 @@ class Many:
         after: dict[Key, Counts | None] = {}
         told: list[Finding] = []
         for key, state in states.items():
-            closed = sorted(start for start in state if start + TEN_MINUTES <= watermark)
+            closed = sorted(start for start in state if start + self.length <= watermark)
             told += (self._finding(key, start, state[start], final=True) for start in closed if state[start].count >= MANY)
             after[key] = {start: folded for start, folded in state.items() if start not in closed} or None
         return after, told
+
+
+class Graver(Many):
+    """A later version of `Many` that means the same windows."""
+
+    version = "2"
+    about = About("toy-many", "2", "correlation", "多次 · many", "high")
+
+
+class Longer(Many):
+    """A later version of `Many` with other windows."""
+
+    version = "2"
+    about = About("toy-many", "2", "correlation", "多次 · many", "medium")
+    length = 2 * TEN_MINUTES
+    shape = "twenty minutes"
 
 
 class Sequel(msgspec.Struct, frozen=True):
@@ -286,18 +304,21 @@ EXCEPTIONS = (
 )
 
 
-def road() -> Road:
-    """The toys' road: one exception covers some findings of a user, another one has expired."""
+def road(many: Many | None = None, content: str = "toys") -> Road:
+    """The toys' road: one exception covers some findings of a user, another one has expired.
+
+    many: its version of that detector; content: what it calls itself.
+    """
     return Road(
         parse=parse,
         classify=classify,
         grade=lambda spans, labels: None,
         matcher=NoRules(),
         ledger=KnowsNothing(),
-        detectors={detector.id: detector for detector in (Each(), Many(), After())},
+        detectors={detector.id: detector for detector in (Each(), many or Many(), After())},
         grouping=ByEntityAndDay(UTC),
         system=lambda stream: "toys",
         lateness=lambda stream: LATENESS,
-        revisions=Revisions("toys", 0),
+        revisions=Revisions(content, 0),
         exceptions=Exceptions(EXCEPTIONS, UTC),
     )

@@ -27,6 +27,7 @@ from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent
 from xmsec.runtime.faust.agents import Sink
 from xmsec.runtime.faust.app import Place, Shelf, worker
+from xmsec.runtime.faust.roads import Roads
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.store import elastic
 
@@ -39,7 +40,7 @@ def main(bootstrap: str, prefix: str, folder: Path, *more: str) -> None:
     sink = to_elastic(urls[0], prefix) if urls else to_file(folder.parent / "indexed.jsonl")
     shelf = Shelf(str(folder / "recordings"), "toys", 3_600)
     place = Place(Cluster(bootstrap, STREAMS, prefix, access=access(settings())), folder / "faust", 3, 2, shelf)
-    worker(toys.road(), place, roles, sink)
+    worker(Roads(toys.road), place, roles, sink)
 
 
 def to_file(path: Path) -> Sink:

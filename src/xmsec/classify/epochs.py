@@ -8,14 +8,14 @@ the earlier key. Who has that key opens it, in recordings too; when the key is g
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from hmac import digest
+from hmac import compare_digest, digest
 
 import msgspec
 
-from xmsec.classify.token import CACHED_VALUES, SHA256, Hash, check_value, identity, tokener
+from xmsec.classify.token import CACHED_VALUES, SHA256, Hash, check_value, identity, signature, tokener
 from xmsec.model.clock import EPOCH, FAR
 
 _LINK = b"xmsec link\0"
@@ -119,6 +119,17 @@ class Keyring:
         while at > live and self.epochs[at].start > time:
             at -= 1
         return self.epochs[at].number
+
+    def signatures(self, message: bytes, now: datetime) -> dict[str, bytes]:
+        """Sign a message under each epoch that writes at a moment, by check value: who lacks the newest key still knows it."""
+        return {each.check: signature(_held(each), message, each.how) for each in self.epochs[self._live(now) :]}
+
+    def knows(self, message: bytes, signatures: Mapping[str, bytes], now: datetime) -> bool:
+        """Whether a message was signed by this deployment: the newest signature of an epoch that writes at a moment decides."""
+        for each in reversed(self.epochs[self._live(now) :]):
+            if each.check in signatures:
+                return compare_digest(signatures[each.check], signature(_held(each), message, each.how))
+        return False
 
     def _live(self, moment: datetime) -> int:
         """Return the place of the oldest epoch that writes at a moment."""

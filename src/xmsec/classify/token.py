@@ -59,6 +59,11 @@ def identity(key: bytes, given: str, how: Hash = SHA256) -> str:
     return digest(key, b"xmsec id\0" + given.encode("utf-8", "surrogatepass"), _name(how)).hex()[:32]
 
 
+def signature(key: bytes, message: bytes, how: Hash = SHA256) -> bytes:
+    """Return what shows that whoever holds the key wrote a message; no token and no identity is made so."""
+    return digest(key, b"xmsec control\0" + message, _name(how))
+
+
 def check_value(key: bytes, how: Hash = SHA256) -> str:
     """Return what tells one key and hash from another without showing the key; stores and recordings keep it.
 

@@ -160,6 +160,17 @@ class FedByRules(Protocol):
     rules: frozenset[str] | None
 
 
+@runtime_checkable
+class Shaped(Protocol):
+    """A detector that says what its states depend on.
+
+    shape: a changed version of it goes on with the states of another of the same shape, and starts anew beside those of another
+    one. Who says no shape starts anew with each version.
+    """
+
+    shape: str
+
+
 class Grouping(Protocol):
     """Turns findings into incidents and intents; has state like a detector, keyed by one primary entity."""
 

@@ -29,16 +29,16 @@ def detect(contexts: Sequence[Context], road: Road, states: States, owns: Owns |
     touched: dict[Owned, Held | None] = {}
     rejected: list[Rejected] = []
     places = _places_by_rule(contexts)
-    for detector in road.detectors.values():
-        fresh = _fresh(detector, _shown(detector, contexts, places), owns)
+    for owner, detector in road.detectors.items():
+        fresh = _fresh(owner, detector, _shown(detector, contexts, places), owns)
         if not fresh:
             continue
-        before = {key: _state(detector, states, key) for key in dict.fromkeys(key for key, _ in fresh)}
+        before = {key: _state(owner, detector, states, key) for key in dict.fromkeys(key for key, _ in fresh)}
         stepped, told, failed = _step(detector, before, fresh)
         findings += told
         rejected += failed
         for key, state in stepped.items():
-            touched[detector.id, key] = Held(state, detector.due(state))
+            touched[owner, key] = Held(state, detector.due(state))
     return Told(findings, touched, rejected)
 
 
@@ -64,15 +64,15 @@ def _shown(detector: Detector[Any], contexts: Sequence[Context], places: Mapping
     return [contexts[place] for place in sorted(set().union(*found))]
 
 
-def _fresh(detector: Detector[Any], contexts: Sequence[Context], owns: Owns | None) -> Fresh:
-    keys, owner = detector.keys, detector.id
+def _fresh(owner: str, detector: Detector[Any], contexts: Sequence[Context], owns: Owns | None) -> Fresh:
+    keys = detector.keys
     if owns is None:
         return [(key, context) for context in contexts for key in keys(context)]
     return [(key, context) for context in contexts for key in keys(context) if owns(owner, key, context)]
 
 
-def _state(detector: Detector[Any], states: States, key: Key) -> Any:
-    held = states.get(detector.id, key)
+def _state(owner: str, detector: Detector[Any], states: States, key: Key) -> Any:
+    held = states.get(owner, key)
     return detector.start() if held is None else held.state
 
 
@@ -105,15 +105,16 @@ def advance(road: Road, states: States, watermark: datetime | None, *, report: Q
     findings: list[Finding] = []
     touched: dict[Owned, Held | None] = {}
     if watermark is not None:
-        for detector, waiting in _waiting(road, states, watermark):
+        for owner, waiting in _waiting(road, states, watermark):
+            detector = road.detectors[owner]
             closed, told = detector.advance({key: held.state for key, held in waiting.items()}, watermark)
             findings += told
             for key, state in closed.items():
                 due = None if state is None else detector.due(state)
-                touched[detector.id, key] = None if state is None else Held(state, due)
+                touched[owner, key] = None if state is None else Held(state, due)
     if report:
-        for detector, waiting in _waiting(road, Layered(states, touched), None):
-            told = detector.advance({key: held.state for key, held in waiting.items()}, FAR)[1]
+        for owner, waiting in _waiting(road, Layered(states, touched), None):
+            told = road.detectors[owner].advance({key: held.state for key, held in waiting.items()}, FAR)[1]
             ended = report == "ended"
             findings += (finding for finding in told if finding.kind != "silence" and (ended or _lasts(finding)))
     return Told(findings, touched)
@@ -124,15 +125,13 @@ def _lasts(finding: Finding) -> bool:
     return bool(finding.events) and finding.kind != "anomaly"
 
 
-def _waiting(road: Road, states: States, watermark: datetime | None) -> Iterable[tuple[Detector[Any], dict[Key, Held]]]:
-    """Return, detector by detector, what is held for keys that are due: some at a time, for keys know nothing of each other."""
+def _waiting(road: Road, states: States, watermark: datetime | None) -> Iterable[tuple[str, dict[Key, Held]]]:
+    """Return, by owner in the road's order, what is held for keys that are due: some at a time, for keys are strangers."""
     by_owner: dict[str, list[Key]] = {}
     for owner, key in states.due(watermark):
         by_owner.setdefault(owner, []).append(key)
-    for owner, keys in sorted(by_owner.items()):
-        if owner not in road.detectors:
-            continue
-        keys.sort()
+    for owner in road.detectors:
+        keys = sorted(by_owner.get(owner, ()))
         for start in range(0, len(keys), AT_ONCE):
             found = ((key, states.get(owner, key)) for key in keys[start : start + AT_ONCE])
-            yield road.detectors[owner], {key: held for key, held in found if held is not None}
+            yield owner, {key: held for key, held in found if held is not None}

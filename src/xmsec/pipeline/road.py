@@ -36,7 +36,8 @@ Tokened = tuple[Event, tuple[Span, ...]]
 class Road(msgspec.Struct, frozen=True):
     """The legs of one deployment, already loaded from content; holds no connection and no clock.
 
-    grade: of an event, from its spans and its datasets' labels; system and lateness: by stream.
+    grade: of an event, from its spans and its datasets' labels; system and lateness: by stream. detectors: by who owns their
+    states, which is their id, and on Kafka says their shape besides.
     """
 
     parse: Callable[[Raw], Parsed | None]

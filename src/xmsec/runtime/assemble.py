@@ -52,8 +52,11 @@ class Deployment(msgspec.Struct, frozen=True):
     exceptions: Sequence[ExceptionFile] = ()
 
 
-def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinfo) -> Deployment:
-    """Load the content directories (later ones replace files of the same name) and the home's ledger and models."""
+def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinfo, cache: Path | None = None) -> Deployment:
+    """Load the content directories (later ones replace files of the same name) and the home's ledger and models.
+
+    cache: a folder for what is slow to compile; the home's own unless it is named.
+    """
     streams, problems = load_streams(dirs)
     classifiers, wrong = load_classifiers(dirs)
     problems += wrong
@@ -68,7 +71,7 @@ def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinf
     exceptions, wrong = load_exceptions([*dirs, home])
     problems += wrong
     exempt = [one.file for one in exceptions]
-    cache = home / "cache"
+    cache = cache or home / "cache"
     loaded = detectors(detector_files, Place(zone, streams, list(recipes.values()), home / "models", cache))
     problems += loaded.problems
     grouping = ByEntityAndDay(zone)

@@ -47,6 +47,7 @@ class Anomaly:
     def __init__(self, recipe: Recipe, model: Model, zone: tzinfo) -> None:
         self.id = recipe.id
         self.version = digest(recipe.version, model.version)[:8]
+        self.shape = f"{recipe.entity} {recipe.window} {recipe.hours}"
         self.model = model
         self._recipe = recipe
         self._kind = KIND_BY_FIELD[recipe.entity]

@@ -74,6 +74,7 @@ class Contract:
 
     def __init__(self, about: About, terms: Terms, entity: Keys, zone: tzinfo) -> None:
         self.id, self.version = about.id, about.version
+        self.shape = str(terms.window)
         self.fields = frozenset(("user.id", "user.name", *((FIELDS,) if "fields" in terms.breaches else ())))
         self.rules = None if terms.rule is None else frozenset({terms.rule})
         self._about, self._terms, self._entity, self._zone = about, terms, entity, zone

@@ -51,6 +51,7 @@ class Correlation:
     def __init__(self, rule: Rule, zone: tzinfo) -> None:
         self.id = rule.about.id
         self.version = rule.about.version
+        self.shape = _shape(rule)
         self.fields = frozenset({*rule.group_by, *([rule.field] if rule.field else [])})
         self.rules = rule.rules
         self._rule = rule
@@ -137,6 +138,12 @@ class Correlation:
         if len(values) != len(self._rule.group_by):
             return []
         return [Explanation(field, value, "", 0.0) for field, value in zip(self._rule.group_by, values, strict=True)]
+
+
+def _shape(rule: Rule) -> str:
+    """Say what the states depend on: no slot keeps more distinct values than the threshold asks for."""
+    most = rule.threshold if rule.field else 0
+    return f"{rule.timespan} {rule.group_by} {rule.field} {most}"
 
 
 def _kind(group_by: Sequence[str]) -> KeyKind:

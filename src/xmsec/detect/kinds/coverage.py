@@ -79,6 +79,7 @@ class Coverage:
     """
 
     state = Days
+    shape = ""  # days are days
 
     def __init__(self, about: About, sorts: Sorts, asked: Mapping[str, frozenset[str]], zone: tzinfo) -> None:
         self.id, self.version = about.id, about.version

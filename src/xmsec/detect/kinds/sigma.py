@@ -54,6 +54,7 @@ class SigmaFold:
 
     id = "sigma"
     state = Matched
+    shape = ""  # each entry holds its rule and its window
 
     def __init__(self, rules: Mapping[str, Told], why: Why, fields: frozenset[str], zone: tzinfo) -> None:
         self.version = digest(*(f"{name} {rules[name].about.version}" for name in sorted(rules)))[:8]

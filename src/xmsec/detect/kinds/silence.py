@@ -67,6 +67,7 @@ class Silence:
     """The detector of silence; keyed by stream. A declared stream that never spoke has no last event: it is not told here."""
 
     state = Spoken
+    shape = ""  # each run holds its own limit
     fields: frozenset[str] = frozenset()
 
     def __init__(self, about: About, expected: Mapping[str, Expected], zone: tzinfo) -> None:
@@ -119,8 +120,10 @@ class Silence:
     ) -> tuple[Mapping[Key, Spoken | None], Sequence[Finding]]:
         """Tell the silences that event time has made certain."""
         findings: list[Finding] = []
-        advanced: dict[Key, Spoken | None] = {}
+        advanced: dict[Key, Spoken | None] = {key: None for key in states if key.value not in self._expected}
         for key, state in states.items():
+            if key in advanced:  # nothing is expected of this stream any more
+                continue
             runs: list[Run] = []
             for then in state.runs:
                 if runs and then.first <= watermark:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import faust
@@ -13,16 +14,18 @@ import msgspec
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent, Position, Rejected, Source
-from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import RETRY_S, Message, Post, log
+from xmsec.runtime.faust.roads import AwaitedError, Roads
 from xmsec.runtime.faust.share import Heard
 from xmsec.runtime.faust.smaller import of_cases, without_the_largest
 from xmsec.runtime.faust.tables import Table
 from xmsec.runtime.faust.topics import Cluster
 
 Sink = Callable[[Sequence[Finding], Sequence[Incident], Sequence[Intent]], Mapping[str, str]]  # ids refused for good, and why
+
+Spread = tuple[Sequence[Source], int]  # every partition of the raw topics, and how many those between hops have
 
 
 class Hop(Protocol):
@@ -51,18 +54,41 @@ def follow(app: faust.App, post: Post, hop: Hop) -> None:
                 message = event.message
                 place = Position(hop.reads, str(message.partition), message.offset)
                 try:
-                    messages += hop.take(message.partition, message.offset, event.value, dead)
+                    messages += await when_it_may(partial(hop.take, message.partition, message.offset, event.value, dead))
+                except AwaitedError:
+                    break
                 except Exception as error:  # noqa: BLE001 - the edge: a frame must not stop the others
                     dead.append(post.broken(hop.leg, place, error))
                 found += [place] * (len(dead) - len(found))
-            await post.send(messages)
-            await post.reject(dead, found)
-            if inbox.gone:  # the shares that took the frames are gone
-                inbox.leave(batch)
+            else:
+                await finish(batch, messages, dead, found)
                 continue
-            await hop.table.commit()
-            for event in batch:
-                event.ack()
+            inbox.give_up(batch)
+
+    async def finish(
+        batch: Sequence[Any], messages: Sequence[Message], dead: Sequence[Rejected], found: Sequence[Position]
+    ) -> None:
+        await post.send(messages)
+        await post.reject(dead, found)
+        if inbox.gone:  # the shares that took the frames are gone
+            inbox.leave(batch)
+            return
+        await hop.table.commit()
+        for event in batch:
+            event.ack()
+
+    async def when_it_may(take: Callable[[], Iterable[Message]]) -> Sequence[Message]:
+        while True:
+            try:
+                messages = list(take())
+            except AwaitedError as error:
+                post.waits(hop.leg, str(error))
+                if app.rebalancing or app.should_stop or inbox.gone:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                post.waits(hop.leg, "")
+                return messages
 
     app.agent(app.topic(hop.reads, key_type=bytes, value_type=bytes), name=hop.leg)(inbox.follow)
     app.task(carry)
@@ -73,15 +99,15 @@ class Enrich:
 
     leg = "enrich"
 
-    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
+    def __init__(self, app: faust.App, post: Post, roads: Roads, cluster: Cluster, count: int) -> None:
         self.reads = cluster.topic("tokened")
         self.table = Table(app, post, "clocks", self.reads, lambda _: hops.NOTHING, count)
-        self._road, self._count, self._meter = road, count, post.meter
+        self._roads, self._count, self._meter = roads, count, post.meter
         self._events = app.topic(cluster.topic("events"), key_type=bytes, value_type=bytes)
 
     def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
         """Move the clock of the frame's source, unless the frame was taken before."""
-        told = hops.enriched(frames.unpack(value, frames.Tokened), offset, self.table.share(number), self._road, self._count)
+        told = hops.enriched(frames.unpack(value, frames.Tokened), offset, self.table.share(number), self._roads, self._count)
         if told is None:
             return ()
         self._meter.count(told[1])
@@ -95,12 +121,12 @@ class Detect:
 
     leg = "detect"
 
-    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, spread: tuple[Sequence[Source], int]) -> None:
+    def __init__(self, app: faust.App, post: Post, roads: Roads, cluster: Cluster, spread: Spread) -> None:
         sources, count = spread
         self.reads = cluster.topic("events")
-        kept = lambda number: hops.kept_by_detectors(road, sources, number, count)  # noqa: E731 - one expression, used once
+        kept = lambda number: hops.kept_by_detectors(roads, sources, number, count)  # noqa: E731 - one expression, used once
         self.table = Table(app, post, "states", self.reads, kept, count)
-        self._road, self._count = road, count
+        self._roads, self._count = roads, count
         self._findings = app.topic(cluster.topic("findings"), key_type=bytes, value_type=bytes)
 
     def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
@@ -108,7 +134,9 @@ class Detect:
         frame = frames.unpack(value, frames.Contexts)
         share = self.table.share(number)
         try:
-            told = hops.detected(frame, offset, share, self._road, self._count)
+            told = hops.detected(frame, offset, share, self._roads, self._count)
+        except AwaitedError:
+            raise
         except Exception:
             share.take_in(frame.source, Heard(frame.number, frame.clock), {}, offset)
             raise
@@ -123,15 +151,15 @@ class Group:
 
     leg = "group"
 
-    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
+    def __init__(self, app: faust.App, post: Post, roads: Roads, cluster: Cluster, count: int) -> None:
         self.reads = cluster.topic("findings")
-        self.table = Table(app, post, "incidents", self.reads, lambda _: hops.kept_by_grouping(road, count), count)
-        self._road, self._meter = road, post.meter
+        self.table = Table(app, post, "incidents", self.reads, lambda _: hops.kept_by_grouping(roads.newest, count), count)
+        self._roads, self._meter = roads, post.meter
         self._cases = app.topic(cluster.topic("cases"), key_type=bytes, value_type=bytes)
 
     def take(self, number: int, offset: int, value: bytes, dead: list[Rejected]) -> Iterable[Message]:
         """Fold the frame's findings into their entities' incidents."""
-        cases = hops.grouped(frames.unpack(value, frames.Findings), offset, self.table.share(number), self._road)
+        cases = hops.grouped(frames.unpack(value, frames.Findings), offset, self.table.share(number), self._roads.newest)
         if cases is None or not cases.findings:
             return ()
         self._meter.tell(cases.findings)

@@ -18,16 +18,16 @@ import msgspec
 
 from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Finding, Source
-from xmsec.pipeline.road import Road
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.access import credentials, servers
-from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, Way, follow
+from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, Spread, Way, follow
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.ending import Worker
 from xmsec.runtime.faust.meter import Meter
 from xmsec.runtime.faust.post import Post, log
 from xmsec.runtime.faust.record import LEG, Record
 from xmsec.runtime.faust.rights import survey
+from xmsec.runtime.faust.roads import Roads
 from xmsec.runtime.faust.topics import Cluster, topic_id
 from xmsec.runtime.responder import Responder
 from xmsec.store.archive import Archive
@@ -69,14 +69,14 @@ class Shelf(msgspec.Struct, frozen=True):
     seal_after_s: float = 900.0
 
 
-def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None = None) -> None:
+def worker(roads: Roads, place: Place, roles: Collection[str], sink: Sink | None = None) -> None:
     """Run these roles until a signal; it ends the process.
 
     sink: where findings, incidents and intents go; it raises a ServiceError that may be retried when it must be waited for.
     Raises ConfigError when topics or rights are missing, ServiceError when Kafka does not answer.
     """
     spread = survey(place.cluster, roles)
-    apps = [assemble(road, place, role, spread, sink) for role in sorted(set(roles))]
+    apps = [assemble(roads, place, role, spread, sink) for role in sorted(set(roles))]
     logging.getLogger("aiokafka").setLevel(
         logging.CRITICAL
     )  # says a hundred times a second that a broker is away; `post` says it
@@ -86,18 +86,18 @@ def worker(road: Road, place: Place, roles: Collection[str], sink: Sink | None =
     work.execute_from_commandline()
 
 
-def assemble(road: Road, place: Place, role: str, spread: tuple[Sequence[Source], int], sink: Sink | None) -> faust.App:
-    """Make a role's app. spread: every partition of the raw topics, and how many partitions the topics between hops have."""
+def assemble(roads: Roads, place: Place, role: str, spread: Spread, sink: Sink | None) -> faust.App:
+    """Make a role's app."""
     _, count = spread
     cluster = place.cluster
     app = _app(place, role)
     post = Post(app, cluster.topic("dead"), place.meter, role)
     if role == "classify":
-        Classify(app, post, road, cluster, count).register(place.idle_s)
+        Classify(app, post, roads, cluster, count).register(place.idle_s)
     elif role == "detect":
-        follow(app, post, Enrich(app, post, road, cluster, count))
-        follow(app, post, Detect(app, post, road, cluster, spread))
-        follow(app, post, Group(app, post, road, cluster, count))
+        follow(app, post, Enrich(app, post, roads, cluster, count))
+        follow(app, post, Detect(app, post, roads, cluster, spread))
+        follow(app, post, Group(app, post, roads, cluster, count))
     elif role == LEG:
         Record(app, post, cluster, _recorder(place, spread[0])).register()
     elif role == "respond" and place.responder is not None:

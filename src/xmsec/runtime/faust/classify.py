@@ -15,11 +15,11 @@ import faust
 from faust.types import TP
 
 from xmsec.model.types import Position, Raw, Tick
-from xmsec.pipeline.road import Road
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.inbox import Inbox
 from xmsec.runtime.faust.post import Message, Post, log
+from xmsec.runtime.faust.roads import Roads
 from xmsec.runtime.faust.smaller import of_tokened
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.refused import RECEIVE
@@ -32,9 +32,9 @@ LINGER_S = 0.1  # for fuller frames: each costs the later hops some 20 ms, whate
 class Classify:
     """One worker's classify hop."""
 
-    def __init__(self, app: faust.App, post: Post, road: Road, cluster: Cluster, count: int) -> None:
-        self._app, self._post, self._road, self._count = app, post, road, count
-        self._framing, self._smaller = cluster.framing, of_tokened(road)
+    def __init__(self, app: faust.App, post: Post, roads: Roads, cluster: Cluster, count: int) -> None:
+        self._app, self._post, self._roads, self._count = app, post, roads, count
+        self._framing, self._smaller = cluster.framing, of_tokened(roads)
         self._raw = {cluster.raw(stream): stream for stream in cluster.streams}
         self._tokened = app.topic(cluster.topic("tokened"), key_type=bytes, value_type=bytes)
         self._inbox = Inbox(app, BATCH, LINGER_S)
@@ -93,11 +93,12 @@ class Classify:
             place = self._position(item.message)
             found = records_of(self._framing.get(place.stream), item.value or b"")
             records += hops.records(place, received, found, own_id)
-        taken = tokenise(records, self._road)
+        road = self._roads.newest
+        taken = tokenise(records, road)
         self._post.meter.count(taken.counts)
         messages = [
             Message(self._tokened, frames.partition_of_source(frame.source, self._count), value, smaller=self._smaller)
-            for frame in hops.by_source(taken, self._road)
+            for frame in hops.by_source(taken, road)
             for value in frames.packs(frame)
         ]
         return messages, taken.rejected

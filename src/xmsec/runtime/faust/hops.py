@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -22,6 +22,7 @@ from xmsec.pipeline.enrich import enrich
 from xmsec.pipeline.group import INCIDENTS, group
 from xmsec.pipeline.road import Road, Taken, Tokened
 from xmsec.runtime.faust import frames
+from xmsec.runtime.faust.roads import Roads
 from xmsec.runtime.faust.share import Heard, Kept, Share
 from xmsec.sources.lines import Found
 
@@ -46,12 +47,13 @@ def by_source(taken: Taken, road: Road) -> list[frames.Tokened]:
 
 
 def enriched(
-    frame: frames.Tokened, offset: int, share: Share, road: Road, count: int
+    frame: frames.Tokened, offset: int, share: Share, roads: Roads, count: int
 ) -> tuple[list[frames.Contexts], Counts] | None:
     """Move a source's clock; give a frame for each of `count` partitions, with the events that touch its keys."""
     heard = share.heard(frame.source)
     if offset <= heard.number:
         return None
+    road = roads.of(frame.revisions)
     states = Memory()
     states.clocks[frame.source] = heard.clock
     seen = enrich(Taken(frame.items, (), Counter(), Counter()), road, states)
@@ -87,10 +89,11 @@ class Detected(msgspec.Struct, frozen=True):
     rejected: Sequence[Rejected]
 
 
-def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, count: int) -> Detected | None:
+def detected(frame: frames.Contexts, offset: int, share: Share, roads: Roads, count: int) -> Detected | None:
     """Show detectors the events of this partition's keys, let time pass; None for a frame that was taken before."""
     if frame.number <= share.heard(frame.source).number:
         return None
+    road = roads.of(frame.revisions)
     before = share.clocks
     after = {**before, frame.source: frame.clock}
     watermark, contexts = share.watermark(after), frames.contexts(frame)
@@ -103,7 +106,8 @@ def detected(frame: frames.Contexts, offset: int, share: Share, road: Road, coun
     report = quiet(after.values())
     if not contexts and report == quiet(before.values()):
         report = ""
-    closed = advance(road, Layered(share, told.states), watermark, report=report)
+    passing = roads.passing(share.owners)
+    closed = advance(passing, Layered(share, told.states), watermark, report=report)
     findings = (*told.findings, *closed.findings)
     heard = Heard(offset, Clock(maximum=watermark))
     to_all = _struck(share.watermark(before), watermark)
@@ -152,21 +156,24 @@ def grouped(frame: frames.Findings, offset: int, share: Share, road: Road) -> fr
     return frames.Cases(tuple(cases.findings), tuple(cases.incidents), tuple(cases.intents))
 
 
-def kept_by_detectors(road: Road, participants: Sequence[Source], number: int, count: int) -> Kept:
+def kept_by_detectors(roads: Roads, participants: Sequence[Source], number: int, count: int) -> Kept:
     """Return what a partition of contexts keeps."""
     initial: dict[Owned, Held] = {}
-    for owner, detector in road.detectors.items():
+    for owner, detector in roads.newest.detectors.items():
         for key in detector.initial():
             if frames.partition_of_key(key, count) == number:
                 state = detector.start()
                 initial[owner, key] = Held(state, detector.due(state))
-    types = {owner: detector.state for owner, detector in road.detectors.items()}
-    return Kept(types, participants, {stream: road.lateness(stream) for stream, _ in participants}, initial)
+    return Kept(roads.types, participants, roads.lateness, initial)
 
 
 def kept_by_grouping(road: Road, count: int) -> Kept:
     """Return what a partition of findings keeps."""
-    return Kept({INCIDENTS: road.grouping.state}, [("", str(origin)) for origin in range(count)], {}, {})
+    return Kept({INCIDENTS: road.grouping.state}, [("", str(origin)) for origin in range(count)], _never, {})
 
 
-NOTHING = Kept({}, (), {}, {})  # what a partition of tokened frames keeps besides clocks
+def _never(_: str) -> timedelta:
+    return timedelta(0)
+
+
+NOTHING = Kept({}, (), _never, {})  # what a partition of tokened frames keeps besides clocks

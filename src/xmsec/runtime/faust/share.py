@@ -8,7 +8,7 @@ a crash would give its events to a new state.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 from typing import Any, cast
@@ -46,12 +46,13 @@ _heard = msgspec.msgpack.Decoder(Heard)
 class Kept(msgspec.Struct, frozen=True):
     """What a kind of partition keeps.
 
-    types: of each owner's states; participants: who takes part from the start; initial: states that exist before any event.
+    types: of each owner's states, more of them as releases come; participants: who takes part from the start; lateness: of a
+    stream; initial: states that exist before any event.
     """
 
     types: Mapping[str, Any]
     participants: Collection[Source]
-    lateness: Mapping[str, timedelta]
+    lateness: Callable[[str], timedelta]
     initial: Mapping[Owned, Held]
 
 
@@ -69,7 +70,8 @@ class Share:
         self._read: dict[Owned, Row | None] = {}  # rows as they are, with what is not yet durable
         self._fresh: dict[Owned, None] = {}  # whose rows are not yet durable, in their order
         self._spoke: dict[Source, None] = {}
-        self._decoders = {owner: msgspec.msgpack.Decoder(kind) for owner, kind in kept.types.items()}
+        self._decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {}
+        self.owners: set[str] = set()  # whose states there are
         for name in rows:
             if name.startswith(self._head):
                 self._recall(name)
@@ -85,6 +87,7 @@ class Share:
             self._heard[parts[0], parts[1]] = _heard.decode(self._rows[name])
             return
         row = _row.decode(self._rows[name])
+        self.owners.add(parts[0])
         if row.state is None:
             self._evicted[name] = row.frame
         elif row.due is not None:
@@ -100,7 +103,13 @@ class Share:
         row = self._row((owner, key))
         if row is None:
             return self._kept.initial.get((owner, key))
-        return None if row.state is None else Held(self._decoders[owner].decode(row.state), row.due)
+        return None if row.state is None else Held(self._decoder(owner).decode(row.state), row.due)
+
+    def _decoder(self, owner: str) -> msgspec.msgpack.Decoder[Any]:
+        decoder = self._decoders.get(owner)
+        if decoder is None:
+            decoder = self._decoders[owner] = msgspec.msgpack.Decoder(self._kept.types[owner])
+        return decoder
 
     def due(self, watermark: datetime | None) -> Iterable[Owned]:
         """Return the keys whose state wants time to pass up to `watermark` (None: any time)."""
@@ -137,7 +146,7 @@ class Share:
     def watermark(self, clocks: Mapping[Source, Clock]) -> datetime | None:
         """Return how far event time has come; None while someone who takes part is awaited."""
         lateness = self._kept.lateness
-        return event_time.watermark((clock, lateness.get(source[0], timedelta(0))) for source, clock in clocks.items())
+        return event_time.watermark((clock, lateness(source[0])) for source, clock in clocks.items())
 
     def take_in(self, source: Source, heard: Heard, touched: Mapping[Owned, Held | None], frame: int) -> None:
         """Remember a frame, not yet durably."""

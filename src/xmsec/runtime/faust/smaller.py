@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 import msgspec
 
 from xmsec.model.types import Position, Rejected, Tick
-from xmsec.pipeline.road import Road
 from xmsec.pipeline.tokenise import stand_in
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.post import TOO_LARGE, Smaller
+from xmsec.runtime.faust.roads import Roads
 
 CLASSIFY, ENRICH, GROUP = "classify", "enrich", "group"
 
 
-def of_tokened(road: Road) -> Smaller:
+def of_tokened(roads: Roads) -> Smaller:
     """Cut frames of tokened records; one record that is too large is refused, and stands as such in its source."""
 
     def smaller(value: bytes) -> tuple[Sequence[bytes], Sequence[Rejected]]:
@@ -30,7 +30,7 @@ def of_tokened(road: Road) -> Smaller:
         if isinstance(item, Tick) or "rejected" in item[0].flags:
             return (), ()
         event = item[0]
-        place = stand_in(event, road, CLASSIFY, TOO_LARGE)
+        place = stand_in(event, roads.of(frame.revisions), CLASSIFY, TOO_LARGE)
         letter = Rejected(event.position, CLASSIFY, TOO_LARGE, event.received)
         return [frames.pack(msgspec.structs.replace(frame, items=((place, ()),)))], [letter]
 

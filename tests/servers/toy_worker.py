@@ -38,7 +38,7 @@ def main(bootstrap: str, prefix: str, folder: Path, *more: str) -> None:
     signal.signal(signal.SIGQUIT, stand)
     urls, roles = [one for one in more if "://" in one], [one for one in more if one and "://" not in one]
     sink = to_elastic(urls[0], prefix) if urls else to_file(folder.parent / "indexed.jsonl")
-    shelf = Shelf(str(folder / "recordings"), "toys", 3_600)
+    shelf = Shelf(str(folder / "recordings"), lambda: "toys", 3_600)
     place = Place(Cluster(bootstrap, STREAMS, prefix, access=access(settings())), folder / "faust", 3, 2, shelf)
     worker(Roads(toys.road), place, roles, sink)
 

@@ -47,7 +47,10 @@ def rotate(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Add a key of a new epoch to the key file. Then start every process again, before the epoch begins."""
+    """Add a key of a new epoch to the key file.
+
+    Then tell workers by `xmsec content publish`, and start other processes again, all before the epoch begins.
+    """
     from xmsec.classify.epochs import Epoch, Keyring
     from xmsec.cli.home import now
     from xmsec.cli.keyfile import alone, read_keys, replace_keys

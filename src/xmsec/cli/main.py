@@ -14,6 +14,7 @@ from xmsec.cli import (
     bench,
     classify,
     console,
+    content,
     dead,
     demo,
     detectors,
@@ -67,6 +68,7 @@ app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("worker", epilog=worker.WORKER_EXAMPLE)(worker.worker)
 app.add_typer(worker.topics, name="topics")
 app.add_typer(elastic.index, name="index")
+app.add_typer(content.app, name="content")
 app.add_typer(dead.app, name="dead")
 app.add_typer(recordings.app, name="recordings")
 app.command("classify", epilog=classify.EXAMPLE)(classify.classify)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,13 @@ from xmsec.cli.options import Home, Output, example
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+    from xmsec.classify.epochs import Keyring
     from xmsec.cli.settings import Settings
     from xmsec.runtime.assemble import Deployment
     from xmsec.runtime.faust.app import Notices
+    from xmsec.runtime.faust.control import Control
     from xmsec.runtime.faust.meter import Meter
+    from xmsec.runtime.faust.roads import Roads
     from xmsec.runtime.faust.topics import Cluster
     from xmsec.runtime.responder import Responder
 
@@ -55,7 +59,7 @@ def worker(
     Refuses to start without the deployment's key. Ends at Ctrl-C or SIGTERM after it has sent what it holds.
     """
     from xmsec.cli.elastic import elastic
-    from xmsec.cli.home import deployment_of, key_of
+    from xmsec.cli.home import key_of
     from xmsec.cli.kafka import cluster
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
@@ -74,22 +78,53 @@ def worker(
             f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
         )
     begin()
-    keyring = key_of(given, create=False)
-    given.home.mkdir(parents=True, exist_ok=True)
-    deployment = deployment_of(given, keyring)
-    shelf = Shelf(given.shelf, keyring.check, seal_after)
-    meter = Meter(given.zone, {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()})
+    control = controlled(given, key_of(given, create=False), wanted)
+    deployment, key_check = control.deployment, control.keyring.check
+    shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after)
+    meter = Meter(given.zone)
     own = cluster(given, deployment.streams, streams)
     port = given.metrics_port if metrics_port is None else metrics_port
     with elastic(given) as client, _delivering(given, meter, wanted) as notices, _watched(meter, given.host, port):
-        if not _compared(given, client, keyring.check):
+        if not _compared(given, client, key_check):
             survey(own, wanted)  # an error is one line: what is wrong with Kafka is said first, and alone
             remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
-        responder = _responder(client, given, deployment, keyring.check) if "respond" in wanted else None
+        responder = _responder(client, given, deployment, key_check) if "respond" in wanted else None
         place = Place(
             own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder, notices=notices
         )
-        work(deployment.road, place, wanted, _sink(client, keyring.check, given.es_prefix) if "index" in wanted else None)
+        control.taken = partial(_taken, control.roads, meter, responder)
+        control.taken(deployment)
+        control.watch(own)
+        try:
+            work(control.roads, place, wanted, _sink(client, key_check, given.es_prefix) if "index" in wanted else None)
+        finally:
+            if control.ended is not None:
+                raise control.ended
+
+
+def controlled(given: Settings, keyring: Keyring, roles: Collection[str]) -> Control:
+    """Return what a worker of this home goes by, with what was published before it began. Raises ConfigError, ServiceError."""
+    from xmsec.cli.home import deployment_of, key_of
+    from xmsec.cli.kafka import cluster
+    from xmsec.runtime.faust.control import Control, published
+    from xmsec.runtime.faust.rights import survey
+    from xmsec.runtime.releases import Workshop
+
+    given.home.mkdir(parents=True, exist_ok=True)
+    workshop = Workshop(given.home / "releases", given.home / "cache", given.zone)
+    control = Control(keyring, workshop, lambda: deployment_of(given, control.keyring), lambda: key_of(given, create=False))
+    reachable = cluster(given, {})
+    survey(reachable, roles)
+    control.hear(published(reachable))
+    return control
+
+
+def _taken(roads: Roads, meter: Meter, responder: Responder | None, deployment: Deployment) -> None:
+    """Tell those who go by content what it is now."""
+    meter.release = roads.number
+    meter.per_day = {name: recipe.budget_per_day for name, recipe in deployment.recipes.items()}
+    if responder is not None:
+        responder.playbooks = deployment.playbooks
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import cramjam
 import msgspec
 
 from xmsec.classify.epochs import Keyring
+from xmsec.content.exceptions import FOLDER as EXCEPTIONS
 from xmsec.content.load import files
 from xmsec.content.recipes import Recipe
 from xmsec.detect.modelfile import newest
@@ -28,7 +29,8 @@ from xmsec.model.ports import Detector, Shaped
 from xmsec.model.types import Revisions
 from xmsec.runtime.assemble import Deployment, assemble
 
-WORKED_BY = ("streams", "classifiers", "detectors", "playbooks")  # scenarios and assessments are no worker's business
+WORKED_BY = ("streams", "classifiers", "detectors", "playbooks", EXCEPTIONS)  # the rest is no business of these hops
+KEPT = 16  # releases in topic and folder: the frames and windows of an earlier one are long behind
 MOST_BYTES = 15 << 20  # what our topics take, less what Kafka adds; all that is shipped takes 40 KB, a model some 100 KB
 _NAME = re.compile(r"([1-9][0-9]{0,8})-[0-9a-f]{16}")
 _SAFE = re.compile(r"[^/\\\0]+(/[^/\\\0]+)*")
@@ -67,7 +69,7 @@ def number_of(content: str) -> int:
 
 
 def gathered(dirs: Iterable[Path], home: Path, recipes: Iterable[Recipe], zone: tzinfo) -> dict[str, bytes]:
-    """Return the files that workers go by: content as it is laid over one another, each recipe's model, the ledger."""
+    """Return the files that workers go by: content as it is laid over one another, each recipe's model, ledger, exceptions."""
     dirs = list(dirs)
     found: dict[str, Path] = {}
     for folder in WORKED_BY:
@@ -78,6 +80,8 @@ def gathered(dirs: Iterable[Path], home: Path, recipes: Iterable[Recipe], zone: 
         model = newest(home / "models" / recipe.id, recipe.digest, str(zone))
         if model is not None:
             found[f"models/{recipe.id}/{model.name}"] = model
+    for path in files([home], EXCEPTIONS):
+        found[path.relative_to(home).as_posix()] = path
     for path in sorted((home / "ledger").glob("*.yaml"))[-1:]:
         found[f"ledger/{path.name}"] = path
     return {name: found[name].read_bytes() for name in sorted(found)}
@@ -133,17 +137,20 @@ class Workshop(msgspec.Struct, frozen=True):
             return root
         part = self.folder / f".{named.name}.{os.getpid()}.part"
         shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         for name, content in named.release.files.items():
             if not _SAFE.fullmatch(name) or ".." in name.split("/"):
                 raise ContentError("a file of it has no place", where=named.name, remedy="publish again")
             path = part / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        part.mkdir(parents=True, exist_ok=True)
         try:
             part.rename(root)
         except OSError:  # another worker of this home was first
             shutil.rmtree(part, ignore_errors=True)
+        for path in self.folder.iterdir():
+            if 0 < number_of(path.name) <= named.release.number - KEPT:
+                shutil.rmtree(path, ignore_errors=True)
         return root
 
 
@@ -178,8 +185,3 @@ def _versions(deployment: Deployment) -> Mapping[str, tuple[str, str]]:
     owners = {name: owner_of(detector) for name, detector in made.items()}
     found = {name: (detector.version, owners[name]) for name, detector in made.items() if name != "sigma"}
     return found | {file.id: (file.version, owners.get(file.id) or owners.get("sigma", "")) for file in deployment.files}
-
-
-def same(release: Release | None, gathered_files: Mapping[str, bytes], key_check: str) -> bool:
-    """Whether a release already says all this."""
-    return release is not None and release.files == gathered_files and release.key_check == key_check

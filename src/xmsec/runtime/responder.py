@@ -16,7 +16,10 @@ REMEMBERED = 10_000  # runs that are known to have begun: an incident asks again
 
 
 class Responder:
-    """Begins runs, and goes on with those whose holder died. say: where it is told what stopped a run."""
+    """Begins runs, and goes on with those whose holder died. say: where it is told what stopped a run.
+
+    playbooks: may be replaced by those of newer content.
+    """
 
     def __init__(
         self,
@@ -25,7 +28,7 @@ class Responder:
         connectors: Mapping[str, Connector],
         say: Callable[[XmsecError], object],
     ) -> None:
-        self._playbooks, self._runs, self._connectors, self._say = playbooks, runs, connectors, say
+        self.playbooks, self._runs, self._connectors, self._say = playbooks, runs, connectors, say
         self._begun: dict[str, None] = {}
 
     def begin(self, intent: Intent, incident: Incident) -> bool:
@@ -33,7 +36,7 @@ class Responder:
 
         Raises ServiceError when the record does not answer; a target that does not leaves the run to `resume`.
         """
-        playbook = self._playbooks.get(intent.playbook)
+        playbook = self.playbooks.get(intent.playbook)
         if playbook is None:
             return False
         if intent.id in self._begun:
@@ -57,7 +60,7 @@ class Responder:
         for run in self._runs.abandoned():
             entries = self._runs.entries(run)
             incident = about(entries)
-            playbook = self._playbooks.get(entries[0].body.get("playbook", "")) if entries else None
+            playbook = self.playbooks.get(entries[0].body.get("playbook", "")) if entries else None
             if incident is not None and playbook is not None:
                 self._carry(Driver(playbook, incident, self._runs, self._connectors, BY), run)
 

@@ -48,6 +48,12 @@ class Recorder:
         self._since: dict[int, float] = {}
         self._ranges: Mapping[int, Sequence[Range]] | None = None
 
+    def claim(self, key_check: str) -> None:
+        """Go on under these keys: the same, or newer ones besides. Raises ConfigError, OSError, ServiceError."""
+        if key_check != self._origin.key_check:
+            self._archive.claim(key_check)
+            self._origin = msgspec.structs.replace(self._origin, key_check=key_check)
+
     def known(self, partition: int, offset: int) -> bool:
         """Whether a file has this frame already."""
         if self._ranges is None:

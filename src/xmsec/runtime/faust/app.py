@@ -62,10 +62,10 @@ class Notices(msgspec.Struct, frozen=True):
 
 
 class Shelf(msgspec.Struct, frozen=True):
-    """Where recordings go (a folder or a URI), the check value of their key, and how long a part may wait to be sealed."""
+    """Where recordings go (a folder or a URI), the check values of their keys, and how long a part may wait to be sealed."""
 
     place: str
-    key_check: str
+    key_check: Callable[[], str]
     seal_after_s: float = 900.0
 
 
@@ -99,7 +99,8 @@ def assemble(roads: Roads, place: Place, role: str, spread: Spread, sink: Sink |
         follow(app, post, Detect(app, post, roads, cluster, spread))
         follow(app, post, Group(app, post, roads, cluster, count))
     elif role == LEG:
-        Record(app, post, cluster, _recorder(place, spread[0])).register()
+        recorder, shelf = _recorder(place, spread[0])
+        Record(app, post, cluster, recorder, shelf.key_check).register()
     elif role == "respond" and place.responder is not None:
         Index(app, post, cluster, Way(place.responder.take, role)).register()
         look_after(app, place.responder)
@@ -135,12 +136,12 @@ def _kept(notices: Notices) -> Sink:
     return keep
 
 
-def _recorder(place: Place, sources: Sequence[Source]) -> Recorder:
+def _recorder(place: Place, sources: Sequence[Source]) -> tuple[Recorder, Shelf]:
     shelf = place.recordings
     if shelf is None:
         raise ConfigError("record has nowhere to write", where="worker", remedy="set XMSEC_RECORDINGS")
-    origin = Origin(topic_id(place.cluster, "tokened"), shelf.key_check, sources)
-    return Recorder(Archive(shelf.place), origin, seal_after=timedelta(seconds=shelf.seal_after_s))
+    origin = Origin(topic_id(place.cluster, "tokened"), shelf.key_check(), sources)
+    return Recorder(Archive(shelf.place), origin, seal_after=timedelta(seconds=shelf.seal_after_s)), shelf
 
 
 def _app(place: Place, role: str) -> faust.App:

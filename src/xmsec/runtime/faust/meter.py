@@ -16,12 +16,13 @@ Counts = Mapping[tuple[str, str, str], int]
 class Meter:
     """One process's figures, from zero when it begins; a record that is carried again after a crash is counted again.
 
-    zone: of the days that budgets are for; per_day: each model's budget, detector → entities. apps: by role; tables:
-    by name; waits: what is being waited for now, by role; more: further families.
+    zone: of the days that budgets are for; per_day: each model's budget, detector → entities; release: the number of what was
+    published and is gone by. apps: by role; tables: by name; waits: what is being waited for now, by role;
+    more: further families.
     """
 
     def __init__(self, zone: tzinfo = UTC, per_day: Mapping[str, float] | None = None) -> None:
-        self._zone, self._per_day = zone, per_day or {}
+        self._zone, self.per_day, self.release = zone, per_day or {}, 0
         self.more: Callable[[], Iterable[Metric]] = tuple
         self.apps: dict[str, Any] = {}
         self.tables: dict[str, Any] = {}
@@ -41,7 +42,7 @@ class Meter:
             if finding.exception is not None:
                 continue
             self._findings[finding.severity, finding.state] += 1
-            if finding.detector in self._per_day:
+            if finding.detector in self.per_day:
                 day = finding.time.astimezone(self._zone).date()
                 self._told.setdefault((day, finding.detector), set()).add((finding.entity.type, finding.entity.id))
 
@@ -56,9 +57,15 @@ class Meter:
         findings: Rows = dict(list(self._findings.items()))
         return [
             *counted(dict(self._counts)),
-            *budgets(told, self._per_day),
+            *budgets(told, self.per_day),
             counter("xmsec_dead_letters_total", "Dead letters written.", ("leg", "reason"), dead),
             counter("xmsec_findings_told_total", "Findings told on.", ("severity", "state"), findings),
+            gauge(
+                "xmsec_content_release",
+                "Number of the release that is gone by; 0: nothing was published.",
+                (),
+                {(): self.release},
+            ),
             gauge("xmsec_table_rows", "Rows of a table on this worker.", ("table",), rows),
             gauge("xmsec_consumer_lag_records", "Messages not committed yet.", ("role", "topic", "partition"), self._lag()),
             *self.more(),

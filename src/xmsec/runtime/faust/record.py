@@ -6,7 +6,7 @@ What is open lies compressed in memory; Kafka has it until then. Before a rebala
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -26,10 +26,10 @@ BELL = object()
 
 
 class Record:
-    """One worker's record hop."""
+    """One worker's record hop. key_check: of the keys that the worker has now."""
 
-    def __init__(self, app: faust.App, post: Post, cluster: Cluster, recorder: Recorder) -> None:
-        self._app, self._post, self._recorder = app, post, recorder
+    def __init__(self, app: faust.App, post: Post, cluster: Cluster, recorder: Recorder, key_check: Callable[[], str]) -> None:
+        self._app, self._post, self._recorder, self._key_check = app, post, recorder, key_check
         self._reads = cluster.topic("tokened")
         self._inbox = Inbox(app)
         self._epoch = 0
@@ -99,6 +99,7 @@ class Record:
 
     async def _seal(self, partition: int) -> bool:
         """Make a part durable and acknowledge its frames; false when partitions moved before that."""
+        await self._certain(self._recorder.claim, self._key_check())
         path, content = await asyncio.to_thread(self._recorder.seal, partition)
         await self._certain(self._recorder.written, path, content)
         if self._moved or self._inbox.epoch != self._epoch:

@@ -31,7 +31,11 @@ def needs(cluster: Cluster, role: str) -> Needs:
         "notify": ([cases], [], []),
     }[role]
     found: dict[str, set[str]] = {}
-    for operation, names in (("READ", reads), ("WRITE", [*writes, cluster.topic("dead")]), ("DESCRIBE", looks)):
+    for operation, names in (
+        ("READ", [*reads, cluster.topic("control")]),
+        ("WRITE", [*writes, cluster.topic("dead")]),
+        ("DESCRIBE", looks),
+    ):
         for name in names:
             found.setdefault(name, set()).add(operation)
     return {name: frozenset(operations) for name, operations in found.items()}

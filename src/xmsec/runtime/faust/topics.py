@@ -21,7 +21,7 @@ TABLES = ("clocks", "states", "incidents")  # their changelogs have the same, to
 ALONE = ("dead", "control")  # one partition each
 PARTITIONS = 8
 HOUR_MS = 3_600_000
-_KEPT_H = {"dead": 30 * 24, "control": 7 * 24}
+_KEPT_H = {"dead": 30 * 24}
 _HOP_H = 7 * 24  # a worker may be down for a long holiday's week
 
 
@@ -95,7 +95,7 @@ def wanted(cluster: Cluster, name: str, replicas: int) -> dict[str, str]:
         "max.message.bytes": str(MESSAGE_BYTES),
         "min.insync.replicas": str(min(2, max(1, replicas - 1))),  # what is acknowledged survives a broker
     }
-    if name.endswith("-changelog"):
+    if name.endswith("-changelog") or name == cluster.topic("control"):
         return {**settings, "cleanup.policy": "compact"}
     settings["retention.ms"] = str((cluster.raw_hours if kind == "raw" else _KEPT_H.get(kind, _HOP_H)) * HOUR_MS)
     if kind == "raw":  # `received` is when it came to us, not what a producer's clock says

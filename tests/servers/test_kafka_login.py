@@ -331,7 +331,7 @@ LACKS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("worker", "record", "--streams", LINE),
         "describe topic xmsec.raw.generic.web; ",
     ),
-    "a right to write": ("xmsec-setup", ("worker", "classify", "--streams", LINE), "write topic xmsec.dead; "),
+    "a right to read": ("xmsec-setup", ("worker", "classify", "--streams", LINE), "read topic xmsec.control; "),
     "dead letters that are hidden": ("shipper-web", ("dead", "list"), "read topic xmsec.dead; "),
     "dead letters that are only written": ("xmsec-index", ("dead", "list"), "use a topic; "),
     "set-up": ("xmsec-detect", SET_UP, "see our topics and their settings; "),
@@ -382,6 +382,7 @@ def test_doctor_says_which_roles_a_login_may_take(command: Command) -> None:
     assert [line.split(": ")[0] for line in says] == [
         "no worker classify",
         "no worker detect",
+        "no worker notify",
         "no worker record",
         "no worker respond",
     ]

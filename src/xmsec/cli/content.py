@@ -103,11 +103,16 @@ def _known(keyring: Keyring, to: Cluster) -> list[Named]:
     """Return what was published and signed by this deployment, in the order of its numbers, of one number the first."""
     from xmsec.cli.home import now
     from xmsec.cli.output import remark
-    from xmsec.runtime.faust.control import published
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.faust.control import CONTROL, published
     from xmsec.runtime.releases import opened
 
+    values = published(to)
+    if values is None:
+        where, remedy = to.access.at(to.bootstrap), "run `xmsec topics ensure`, or see docs/kafka.md for its rights"
+        raise ConfigError(f'no topic "{to.topic(CONTROL)}" that this login sees', where=where, remedy=remedy)
     found: dict[int, Named] = {}
-    for value in published(to):
+    for value in values:
         try:
             named = opened(value, keyring, now())
         except PolicyError as error:

@@ -64,21 +64,15 @@ def worker(
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
     from xmsec.cli.settings import settings
-    from xmsec.model.errors import ConfigError
     from xmsec.runtime.faust.app import Place, Shelf
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
-    from xmsec.runtime.faust.rights import ROLES, survey
+    from xmsec.runtime.faust.rights import survey
 
     given = settings(home)
-    every = {role for role in ROLES if role != "notify" or given.notify_targets is not None}
-    wanted = every if not roles or "all" in roles else set(roles)
-    if wanted - set(ROLES):
-        raise ConfigError(
-            f'no role "{sorted(wanted - set(ROLES))[0]}"', where="worker", remedy=f"one of {', '.join(ROLES)}, all"
-        )
+    wanted = _wanted(given, roles or ())
     begin()
-    control = controlled(given, key_of(given, create=False), wanted)
+    control = controlled(given, key_of(given, create=False))
     deployment, key_check = control.deployment, control.keyring.check
     shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after)
     meter = Meter(given.zone)
@@ -94,28 +88,34 @@ def worker(
         )
         control.taken = partial(_taken, control.roads, meter, responder)
         control.taken(deployment)
-        control.watch(own)
-        try:
+        with control.watching(own):
             work(control.roads, place, wanted, _sink(client, key_check, given.es_prefix) if "index" in wanted else None)
-        finally:
-            if control.ended is not None:
-                raise control.ended
 
 
-def controlled(given: Settings, keyring: Keyring, roles: Collection[str]) -> Control:
+def _wanted(given: Settings, roles: Collection[str]) -> set[str]:
+    """Return the roles that are meant. Raises ConfigError for one that there is not."""
+    from xmsec.model.errors import ConfigError
+    from xmsec.runtime.faust.rights import ROLES
+
+    every = {role for role in ROLES if role != "notify" or given.notify_targets is not None}
+    wanted = every if not roles or "all" in roles else set(roles)
+    if wanted - set(ROLES):
+        what = f'no role "{sorted(wanted - set(ROLES))[0]}"'
+        raise ConfigError(what, where="worker", remedy=f"one of {', '.join(ROLES)}, all")
+    return wanted
+
+
+def controlled(given: Settings, keyring: Keyring) -> Control:
     """Return what a worker of this home goes by, with what was published before it began. Raises ConfigError, ServiceError."""
     from xmsec.cli.home import deployment_of, key_of
     from xmsec.cli.kafka import cluster
     from xmsec.runtime.faust.control import Control, published
-    from xmsec.runtime.faust.rights import survey
     from xmsec.runtime.releases import Workshop
 
     given.home.mkdir(parents=True, exist_ok=True)
     workshop = Workshop(given.home / "releases", given.home / "cache", given.zone)
     control = Control(keyring, workshop, lambda: deployment_of(given, control.keyring), lambda: key_of(given, create=False))
-    reachable = cluster(given, {})
-    survey(reachable, roles)
-    control.hear(published(reachable))
+    control.hear(published(cluster(given, {})) or ())  # what this login lacks is said by `survey`
     return control
 
 

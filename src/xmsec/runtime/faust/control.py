@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ POLL_MS = 500
 def heard(cluster: Cluster) -> Generator[Sequence[bytes]]:
     """Yield what the control topic holds: first all up to its end, then what comes, or nothing for a while.
 
-    Raises ConfigError when this login sees no such topic.
+    It ends at once when this login sees no such topic.
     """
     from kafka import KafkaConsumer, TopicPartition
 
@@ -44,11 +45,7 @@ def heard(cluster: Cluster) -> Generator[Sequence[bytes]]:
         consumer = KafkaConsumer(enable_auto_commit=False, max_partition_fetch_bytes=MESSAGE_BYTES, **access)
         try:
             if place.topic not in consumer.topics():
-                where, remedy = (
-                    cluster.access.at(cluster.bootstrap),
-                    "run `xmsec topics ensure`, or see docs/kafka.md for its rights",
-                )
-                raise ConfigError(f'no topic "{place.topic}" that this login sees', where=where, remedy=remedy)
+                return
             consumer.assign([place])
             consumer.seek_to_beginning(place)
             end = consumer.end_offsets([place])[place]
@@ -62,11 +59,11 @@ def heard(cluster: Cluster) -> Generator[Sequence[bytes]]:
             consumer.close()
 
 
-def published(cluster: Cluster) -> Sequence[bytes]:
-    """Return what the control topic holds now."""
+def published(cluster: Cluster) -> Sequence[bytes] | None:
+    """Return what the control topic holds now; None when this login sees no such topic."""
     told = heard(cluster)
     try:
-        return next(told)
+        return next(told, None)
     finally:
         told.close()
 
@@ -121,9 +118,15 @@ class Control:
         if going_by in self._made and self._made[going_by] is not self._current:
             self._take(self._made[going_by])
 
-    def watch(self, cluster: Cluster) -> None:
-        """Go on hearing, in a thread of its own, as long as the process lives."""
+    @contextmanager
+    def watching(self, cluster: Cluster) -> Iterator[None]:
+        """Go on hearing, in a thread of its own. Raises, in the end, what made it end the worker."""
         Thread(target=self._watch, args=(cluster,), daemon=True).start()
+        try:
+            yield
+        finally:
+            if self.ended is not None:
+                raise self.ended
 
     def _watch(self, cluster: Cluster) -> None:
         while self.ended is None:
@@ -132,7 +135,7 @@ class Control:
                     self._hear_or_end(values)
             except XmsecError as error:
                 log.warning("nothing is heard of releases: %s", error)
-                Event().wait(RETRY_S)
+            Event().wait(RETRY_S)
 
     def _hear_or_end(self, values: Sequence[bytes]) -> None:
         try:

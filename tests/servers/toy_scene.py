@@ -278,7 +278,7 @@ def stored(client: Elasticsearch, prefix: str) -> Rows:
 
 
 TABLES = ("findings", "incidents")
-PEOPLES = {"status", "assignee", "incident", "related", "severity_rank"}
+PEOPLES = {"status", "assignee", "incident", "related", "root", "own", "severity_rank"}
 
 
 def _engines(row: Mapping[str, Any]) -> dict[str, Any]:

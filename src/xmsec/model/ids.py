@@ -39,6 +39,16 @@ def incident_id(key: Key, opened: datetime) -> str:
     return digest("incident", key.kind, key.value, opened.isoformat())
 
 
+def act_id(key: str) -> str:
+    """Id of a person's act: of the key that its request bears, so that a request sent again is the same act."""
+    return digest("act", key)
+
+
+def split_id(act: str) -> str:
+    """Id of the incident that a split makes."""
+    return digest("split", act)
+
+
 def intent_id(playbook: str, incident: str) -> str:
     """Id of an intent: one a playbook and incident."""
     return digest("intent", playbook, incident)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from xmsec.model.types import (
+    Act,
     Clock,
     Context,
     Counts,
@@ -260,6 +261,22 @@ class Triage(Protocol):
 
     def set(self, table: Table, ids: Sequence[str], status: Status, assignee: str | None = None) -> None:
         """Give records a status; assignee: who has them now, None leaves it as it is, "" nobody."""
+        ...
+
+
+class Acts(Protocol):
+    """What people decide of incidents; kept apart from what the engine writes, and laid over it at every write of either."""
+
+    def put(self, act: Act) -> bool:
+        """Record an act and shape the incidents that it speaks of; false when it was recorded before. Safe to repeat."""
+        ...
+
+    def of(self, incident: str) -> Sequence[Act]:
+        """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
+        ...
+
+    def parts(self, incident: str) -> Sequence[str]:
+        """Return an incident's id, and those that were merged into it."""
         ...
 
 

@@ -298,6 +298,34 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: Literal["open", "final"] = "open"
 
 
+ActKind = Literal["comment", "status", "merge", "split", "move"]
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody decided of an incident, once and for good: a later act may decide otherwise, none is taken back.
+
+    id: the same decision said again has the same; incident: whose (merge, move: into which); incidents: which were merged, or
+    out of which findings were moved; findings: which were split off or moved; into: the incident that a split made.
+    """
+
+    id: str
+    kind: ActKind
+    incident: str
+    by: str
+    at: datetime
+    text: str = ""
+    incidents: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    into: str = ""
+    status: str = ""
+    assignee: str = ""
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Every incident that it speaks of, sorted."""
+        return tuple(sorted({self.incident, *self.incidents, self.into} - {""}))
+
+
 class Intent(msgspec.Struct, frozen=True):
     """A wish that a playbook run for an incident, written with the finding, executed once elsewhere."""
 

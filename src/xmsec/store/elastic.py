@@ -19,6 +19,7 @@ from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Severity
 from xmsec.store.elastic_error import address, told
 from xmsec.store.elastic_schema import PREFIX, finding_index, incident_index
+from xmsec.store.elastic_shape import placed, shape
 from xmsec.store.rows import finding_row, incident_row
 
 if TYPE_CHECKING:
@@ -56,12 +57,13 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one bulk request. busy: what may be taken later, and why it was not."""
+    """What became of one bulk request. busy: what may be taken later, and why not; roots: incidents that people shaped."""
 
     changed: int = 0
     refused: Mapping[str, str] = {}
     busy: Sequence[Document] = ()
     why: str = ""
+    roots: frozenset[str] = frozenset()
 
 
 def documents(findings: Iterable[Finding], incidents: Iterable[Incident], prefix: str = PREFIX) -> Iterator[Document]:
@@ -69,14 +71,17 @@ def documents(findings: Iterable[Finding], incidents: Iterable[Incident], prefix
     for finding in findings:
         yield _update(finding_index(finding, prefix), finding.severity, finding_row(finding))
     for incident in incidents:
-        yield _update(incident_index(prefix), incident.severity, incident_row(incident))
+        row = incident_row(incident)
+        yield _update(incident_index(prefix), incident.severity, {**row, "own": row["findings"]}, {"_source": ["root"]})
 
 
-def _update(index: str, severity: Severity, row: Mapping[str, Any]) -> Document:
+def _update(index: str, severity: Severity, row: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> Document:
     body = {name: value for name, value in row.items() if name not in _PEOPLE}
     body["severity_rank"] = rank(severity)
     action = {"update": {"_index": index, "_id": row["id"], "retry_on_conflict": CONFLICTS}}
-    return Document(row["id"], msgspec.json.encode(action), msgspec.json.encode({"doc": body, "doc_as_upsert": True}))
+    return Document(
+        row["id"], msgspec.json.encode(action), msgspec.json.encode({"doc": body, "doc_as_upsert": True, **(asked or {})})
+    )
 
 
 def index(
@@ -95,6 +100,7 @@ def index(
     """
     changed = 0
     refused: dict[str, str] = {}
+    roots: set[str] = set()
     for chunk in _chunks(documents(findings, incidents, prefix)):
         waiting, tries = deque([chunk]), 0
         while waiting:
@@ -102,6 +108,7 @@ def index(
             answer = _send(client, part, refresh)
             changed += answer.changed
             refused.update(answer.refused)
+            roots |= answer.roots
             if not answer.busy:
                 continue
             tries = tries if len(answer.busy) == len(part) else 0
@@ -110,7 +117,21 @@ def index(
             wait(PAUSES_S[tries])
             tries += 1
             waiting.extendleft(_halves(answer.busy))
+    if roots:
+        _shape(client, roots, incidents, prefix)
     return Written(changed, refused)
+
+
+def _shape(client: Elasticsearch, roots: Iterable[str], incidents: Iterable[Incident], prefix: str) -> None:
+    """Show anew what people shaped, where the engine has written over it, and where they put findings that may have grown."""
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        now = placed(client, prefix)
+        put = {now.placed[one] for incident in incidents for one in incident.findings if one in now.placed}
+        shape(client, {*roots, *put}, now, prefix)
+    except (ApiError, TransportError) as error:
+        raise _waited_for(client, error) from error
 
 
 def _chunks(records: Iterable[Document]) -> Iterator[Sequence[Document]]:
@@ -161,10 +182,12 @@ def judged(part: Sequence[Document], answer: Mapping[str, Any]) -> Answer:
     changed, why = 0, ""
     refused: dict[str, str] = {}
     busy: list[Document] = []
+    roots: set[str] = set()
     for one, item in zip(part, answer["items"], strict=True):
         result = item["update"]
         if result["status"] < 400:
             changed += result["result"] != "noop"
+            roots.update(filter(None, [result.get("get", {}).get("_source", {}).get("root")]))
             continue
         named = result["error"]["type"]
         if result["status"] == 400 and named in _UNFIT:
@@ -172,4 +195,4 @@ def judged(part: Sequence[Document], answer: Mapping[str, Any]) -> Answer:
         else:
             busy.append(one)
             why = f"{result['status']} {named}"
-    return Answer(changed, refused, busy, why)
+    return Answer(changed, refused, busy, why, frozenset(roots))

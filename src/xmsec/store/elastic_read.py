@@ -154,7 +154,7 @@ class ElasticReader:
         entities = sorted({row["entity"]["id"] for row in rows})
         found = self._search(
             Query("incidents"),
-            query={"terms": {"entity.id": entities}},
+            query=_shown({"terms": {"entity.id": entities}}),
             size=JOINED,
             sort=["opened", "id"],
             source=["id", "entity"],
@@ -175,8 +175,13 @@ class ElasticReader:
 def incidents_like(client: Elasticsearch, beginning: str, prefix: str = PREFIX) -> Sequence[Incident]:
     """Return incidents whose id begins so, two at most."""
     with _answering(client):
-        found = client.search(index=f"{prefix}-incidents", query={"prefix": {"id": beginning}}, size=2, sort="id")
+        found = client.search(index=f"{prefix}-incidents", query=_shown({"prefix": {"id": beginning}}), size=2, sort="id")
     return [msgspec.convert(hit["_source"], Incident) for hit in found["hits"]["hits"]]
+
+
+def _shown(term: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out incidents without findings: an exception covers all that they had, or people put them elsewhere."""
+    return {"bool": {"filter": [term, {"exists": {"field": "findings"}}]}}
 
 
 @contextmanager
@@ -211,7 +216,7 @@ def _terms(query: Query) -> list[dict[str, Any]]:
             held = {"bool": {"should": [held, {"bool": {"must_not": {"exists": {"field": field}}}}]}}
         terms.append(held)
     if query.table == "incidents":
-        terms.append({"exists": {"field": "findings"}})  # an exception covers all that the others had
+        terms.append(_shown({"match_all": {}}))
     if query.since is not None or query.until is not None:
         bounds = {"gte": query.since, "lt": query.until}
         ranged = {name: rfc3339(at) for name, at in bounds.items() if at is not None}
@@ -236,7 +241,8 @@ def _finding(row: dict[str, Any], incident: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _incident(row: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    row.pop("severity_rank", None)
+    for name in ("severity_rank", "own", "root"):
+        row.pop(name, None)
     related = [other["id"] for other in others if other["entity"] == row["entity"] and other["id"] != row["id"]]
     return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee") or None}
 

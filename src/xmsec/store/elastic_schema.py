@@ -38,7 +38,8 @@ _FINDING = {
 _INCIDENT = {
     **dict.fromkeys(("opened", "due"), _DATE),
     **dict.fromkeys(("id", "state", "severity", "findings", "detectors", "systems"), _WORD),
-    **dict.fromkeys(("related", "status", "assignee"), _WORD),  # people's
+    **dict.fromkeys(("related", "status", "assignee", "root"), _WORD),  # people's
+    "own": _WORD,  # the findings that the engine says it has; `findings` are those that are shown
     **dict.fromkeys(("severity_rank", "risk"), _NUMBER),
     "entity": _ENTITY,
     "levels": _KEPT,
@@ -47,6 +48,11 @@ _LABEL = {
     **dict.fromkeys(("dataset", "field", "type", "grade", "why", "evidence", "author"), _WORD),
     "confidence": _NUMBER,
     "as_of": _DATE,
+}
+_ACT = {  # what somebody decided of incidents; never changed
+    **dict.fromkeys(("id", "kind", "by", "about", "incident", "incidents", "findings", "into", "status", "assignee"), _WORD),
+    "at": _DATE,
+    "text": {"type": "keyword", "index": False, "doc_values": False},
 }
 _RUN = {  # one document a run: its last entry's facts to search by, all entries, and who goes on with it
     **dict.fromkeys(("run", "playbook", "incident", "kind", "step", "by", "hash", "holder"), _WORD),
@@ -109,8 +115,9 @@ TABLES = (
     Table("incidents", _INCIDENT),
     Table("labels", _LABEL),
     Table("runs", _RUN),
+    Table("acts", _ACT),
 )
-FINDINGS, INCIDENTS, _, RUNS = TABLES
+FINDINGS, INCIDENTS, _, RUNS, ACTS = TABLES
 
 
 def finding_index(finding: Finding, prefix: str = PREFIX) -> str:

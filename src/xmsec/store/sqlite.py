@@ -20,8 +20,9 @@ from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.ids import digest
 from xmsec.model.ports import Held, Outcome, Owned
-from xmsec.model.types import Clock, Finding, Incident, Intent, Position, Rejected, Source
+from xmsec.model.types import Clock, Finding, Intent, Position, Rejected, Source
 from xmsec.store.claim import agrees
+from xmsec.store.incidents import write_incidents
 from xmsec.store.migrate import migrate
 from xmsec.store.statements import (
     ADD_COUNT,
@@ -30,11 +31,9 @@ from xmsec.store.statements import (
     PUT_CHANGE,
     PUT_DEAD,
     PUT_FINDING,
-    PUT_INCIDENT,
     PUT_STATE,
     dead_columns,
     finding_columns,
-    incident_columns,
 )
 from xmsec.store.states import SqliteStates, from_micros, micros, state_hash
 
@@ -137,7 +136,8 @@ class SqliteStore:
             findings = {finding.id: finding for outcome in fresh for finding in outcome.findings}
             self._write_findings(findings.values())
             self._write_scan(scan, findings)
-            self._write_incidents({incident.id: incident for outcome in fresh for incident in outcome.incidents}.values())
+            incidents = {incident.id: incident for outcome in fresh for incident in outcome.incidents}
+            write_incidents(self.connection, incidents.values())
             self._write_intents(intent for outcome in fresh for intent in outcome.intents)
             self._write_dead([rejected for outcome in fresh for rejected in outcome.rejected])
             self._write_counts(fresh)
@@ -245,18 +245,6 @@ class SqliteStore:
             self.connection.executemany("INSERT OR IGNORE INTO scans VALUES (?, ?, ?)", [(*source, name) for source in scan])
             rows = [(name, finding) for finding in findings]
             self.connection.executemany("INSERT OR IGNORE INTO scan_findings VALUES (?, ?)", rows)
-
-    def _write_incidents(self, incidents: Iterable[Incident]) -> None:
-        incidents = list(incidents)
-        self.connection.executemany(PUT_INCIDENT, [incident_columns(incident) for incident in incidents if incident.findings])
-        gone = [(incident.id,) for incident in incidents if not incident.findings]  # an exception covers all that it had
-        self.connection.executemany("DELETE FROM incidents WHERE id = ?", gone)
-        # of many findings an incident names the least: one that is no longer among them must leave, or commits would have a say
-        self.connection.executemany(
-            "DELETE FROM incident_findings WHERE incident = ?", [(incident.id,) for incident in incidents]
-        )
-        members = [(finding, incident.id) for incident in incidents for finding in incident.findings]
-        self.connection.executemany("INSERT OR REPLACE INTO incident_findings VALUES (?, ?)", members)
 
     def _write_intents(self, intents: Iterable[Intent]) -> None:
         rows = [(intent.id, intent.playbook, intent.incident) for intent in intents]

@@ -1,0 +1,102 @@
+"""What people decide of incidents, in Elasticsearch: a document an act, and what it changes written until it stands.
+
+The act is there before anything that follows from it. Killed in between, the same act said again does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from xmsec.findings.shape import Placement
+from xmsec.model.types import Act
+from xmsec.store.elastic_error import told
+from xmsec.store.elastic_schema import ACTS, FINDINGS, PREFIX, incident_index
+from xmsec.store.elastic_shape import acts, own_of, placed, shape
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+AGAIN = 5  # tries of an update that meets another one on the same document
+
+
+class ElasticActs:
+    """The Acts seam over Elasticsearch. Raises ServiceError when it does not answer."""
+
+    def __init__(self, client: Elasticsearch, prefix: str = PREFIX) -> None:
+        self._client, self._prefix = client, prefix
+
+    def put(self, act: Act) -> bool:
+        """Record an act and shape the incidents that it speaks of; false when it was recorded before."""
+        with _answering(self._client):
+            document = {**msgspec.to_builtins(act), "about": list(act.about)}
+            index = ACTS.first(self._prefix)
+            answer = self._client.options(ignore_status=409).create(index=index, id=act.id, document=document, refresh=True)
+            if act.kind == "status":
+                self._set(act.incident, {"status": act.status, "assignee": act.assignee})
+            elif act.kind != "comment":
+                self._place(act)
+        return answer.meta.status != 409
+
+    def of(self, incident: str) -> Sequence[Act]:
+        """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
+        with _answering(self._client):
+            about = {"terms": {"about": list(self.parts(incident))}}
+            return acts(self._client, about, self._prefix)
+
+    def parts(self, incident: str) -> Sequence[str]:
+        """Return an incident's id, and those that were merged into it."""
+        with _answering(self._client):
+            return sorted({incident, *placed(self._client, self._prefix).parts(incident)})
+
+    def _place(self, act: Act) -> None:
+        """Say of each document which incident shows it, of findings where they were put; then show what follows."""
+        now = placed(self._client, self._prefix)
+        if act.into:
+            self._make(act, now)
+        for part in act.about:
+            self._set(part, {"root": now.root_by_part[part], **self._own(part)})
+        roots = {now.root_by_part[part] for part in act.about}
+        self._put(now, {finding for finding, incident in now.placed.items() if incident in roots})
+        shape(self._client, roots, now, self._prefix)
+
+    def _make(self, act: Act, now: Placement) -> None:
+        """Make the document of an incident that a split makes, with what it has from the one it comes from."""
+        index = incident_index(self._prefix)
+        base = self._client.get(index=index, id=now.base_by_made[act.into])["_source"]
+        document = {name: value for name, value in base.items() if name not in ("status", "assignee", "related")}
+        document |= {"id": act.into, "own": [], "findings": []}
+        self._client.options(ignore_status=409).create(index=index, id=act.into, document=document, refresh=True)
+
+    def _own(self, part: str) -> Mapping[str, Any]:
+        """Note the engine's word of a document that an older version wrote, before what is shown goes over it."""
+        source = self._client.get(index=incident_index(self._prefix), id=part)["_source"]
+        return {} if "own" in source else {"own": list(own_of(source))}
+
+    def _put(self, now: Placement, findings: set[str]) -> None:
+        """Note at each finding that was put somewhere by hand where it is now."""
+        alias = FINDINGS.alias(self._prefix)
+        found = self._client.search(
+            index=alias, query={"terms": {"id": sorted(findings)}}, size=10_000, source_includes=["incident"]
+        )
+        for hit in found["hits"]["hits"]:
+            if hit["_source"].get("incident") != now.placed[hit["_id"]]:
+                doc = {"incident": now.placed[hit["_id"]]}
+                self._client.update(index=hit["_index"], id=hit["_id"], doc=doc, retry_on_conflict=AGAIN, refresh=True)
+
+    def _set(self, incident: str, doc: Mapping[str, Any]) -> None:
+        index = incident_index(self._prefix)
+        self._client.update(index=index, id=incident, doc=dict(doc), retry_on_conflict=AGAIN, refresh=True)
+
+
+@contextmanager
+def _answering(client: Elasticsearch) -> Iterator[None]:
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        yield
+    except (ApiError, TransportError) as error:
+        raise told(client, error) from error

@@ -68,7 +68,7 @@ def shown(steps: list[Act | Finding]) -> Any:
         return everything(kept)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(decided=acts(), again=st.lists(st.sampled_from(ALL), max_size=4), data=st.data())
 def test_whether_the_engine_or_people_spoke_first_and_how_often_changes_nothing(
     decided: list[Act], again: list[Finding], data: st.DataObject

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xmsec.cli.output import table, write
+from xmsec.model.clock import rfc3339
+
+if TYPE_CHECKING:
+    from xmsec.findings.scope import Scope
+    from xmsec.respond.timeline import Moment
+    from xmsec.runtime.cases import Course
 
 GRAVEST = 5
+TOLD = 50  # moments of a timeline on a terminal
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> None:
@@ -66,14 +73,18 @@ def gravest(findings: Sequence[Mapping[str, Any]]) -> None:
             write(f"   next: xmsec incidents show {one['incident'][:12]}")
 
 
-def incident_page(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> None:
+def incident_page(course: Course) -> None:
     """Print one incident with all that explains it."""
+    row, findings = course.incident, course.findings
     write(f"{row['id']}  {row['severity']}, risk {row['risk']}, {row['state']}, {row['status']}")
     write(
         f"{row['entity']['type']} {_name(row['entity']['id'])} · opened {_minute(row['opened'])} · {', '.join(row['systems'])}"
     )
+    _scope(course.scope)
+    _timeline(course.timeline)
     for one in findings:
         write(f"\n[{one['severity']}] {one['title']}  ({one['detector']} {one['version']}, {one['kind']}, {one['state']})")
+        write(f"  {one['id']}")
         write(f"  {one['count']} events, {_minute(one['first_seen'])} – {_minute(one['time'])}, grade {one['grade'] or 'none'}")
         for reason in one["explanation"]:
             write(f"  why: {reason['what']}: {reason['value']}" + (f"  (usual: {reason['usual']})" if reason["usual"] else ""))
@@ -84,6 +95,26 @@ def incident_page(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]])
     if row["related"]:
         write("\nrelated: " + ", ".join(one[:12] for one in row["related"]))
     sys.stdout.flush()
+
+
+def _scope(found: Scope | None) -> None:
+    if found is None:
+        return
+    more = "at least " if found.at_least else ""
+    people = ", ".join(f"{count} {kind}" for kind, count in found.subjects.items()) or "none seen"
+    write(f"\nscope · 范围: {found.findings} findings, {found.events} events, {len(found.entities)} entities")
+    write(f"  datasets: {', '.join(found.datasets) or 'none named'}")
+    write(f"  grades: {', '.join(f'{level} × {count}' for level, count in found.grades.items()) or 'none'}")
+    write(f"  distinct subjects in the evidence: {more}{people}")
+
+
+def _timeline(moments: Sequence[Moment]) -> None:
+    write("\ntimeline · 时间线")
+    for one in moments[:TOLD]:
+        about = f" [{', '.join(name[:12] for name in one.about)}]" if one.about else ""
+        write(f"  {rfc3339(one.at)[:16].replace('T', ' ')}  {one.what}  {one.by}  {one.text}{about}")
+    if len(moments) > TOLD:
+        write(f"  and {len(moments) - TOLD} more, see --format json")
 
 
 def _name(entity: str) -> str:

@@ -11,11 +11,15 @@ from typing import Any
 
 import msgspec
 
+from xmsec.findings.scope import Scope, scope
 from xmsec.model.errors import ConfigError
 from xmsec.model.ids import act_id, split_id
 from xmsec.model.ports import Acts, Query, Reader
 from xmsec.model.types import Act
+from xmsec.respond.drive import Runs
+from xmsec.respond.timeline import Moment, runs_of, timeline
 
+_ALL = 10_000  # findings of an incident that are looked at: what Elasticsearch gives at once
 LONGEST = 4_000  # characters of a comment
 
 
@@ -32,6 +36,24 @@ class Place(msgspec.Struct, frozen=True):
 
     reader: Reader
     acts: Acts
+
+
+class Course(msgspec.Struct, frozen=True):
+    """An incident as a whole: its record, its findings, how far it reaches, and what happened in which order."""
+
+    incident: dict[str, Any]
+    findings: Sequence[dict[str, Any]]
+    scope: Scope | None
+    timeline: Sequence[Moment]
+
+
+def course(place: Place, runs: Runs, incident: str) -> Course:
+    """Put together all that is known of an incident. Raises ConfigError when there is none, or it is part of another one."""
+    row = shown(place.reader, incident)
+    ids = tuple(row["findings"][:_ALL])
+    findings = place.reader.page(Query("findings", {"id": ids}, order="time", limit=_ALL)).rows
+    entries = runs_of(runs, place.acts.parts(incident))
+    return Course(row, findings, scope(findings), timeline(findings, place.acts.of(incident), entries))
 
 
 def comment(place: Place, said: Said, incident: str, text: str) -> Act:

@@ -38,7 +38,7 @@ class Sqlite:
     """The embedded store."""
 
     def __init__(self, store: SqliteStore) -> None:
-        self.reader, self.acts, self._store = SqliteReader(store.connection), SqliteActs(store), store
+        self.reader, self.acts, self._store = SqliteReader(store.connection), SqliteActs(lambda: store.connection), store
 
     def write(self, findings: Sequence[Finding], incidents: Sequence[Incident]) -> None:
         outcome = Outcome(

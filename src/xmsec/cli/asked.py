@@ -66,7 +66,8 @@ def casebook(given: Settings) -> Iterator[Casebook]:
             query = "SELECT id FROM incidents WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 2"
             return [name for (name,) in store.connection.execute(query, (len(beginning), beginning))]
 
-        yield Casebook(Place(SqliteReader(store.connection), SqliteActs(lambda: store.connection)), SqliteRuns(store, now), kept, "this home")
+        place = Place(SqliteReader(store.connection), SqliteActs(lambda: store.connection))
+        yield Casebook(place, SqliteRuns(store, now), kept, "this home")
 
 
 @contextmanager

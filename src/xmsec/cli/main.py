@@ -32,6 +32,7 @@ from xmsec.cli import (
     run,
     scan,
     simulate,
+    trail,
     user,
     worker,
 )
@@ -78,6 +79,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(playbook.app, name="playbook")
 app.add_typer(notify.app, name="notify")
+app.add_typer(trail.app, name="trail")
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("backup", epilog=backup.BACKUP_EXAMPLE)(backup.backup)

@@ -15,14 +15,31 @@ def linked(token: str, batches: Iterable[Taken], keyring: Keyring, now: datetime
 
     What stands for it in recordings that went over to a later key is one of them.
     """
-    groups: dict[str, set[str]] = {}
     links, again = _recorded(batches, _again(token, keyring))
+    groups = _groups(links, keyring, now)
+    return sorted((groups.get(token, set()) | again) - {token})
+
+
+def names(token: str, links: Iterable[tuple[str, str]], keyring: Keyring, now: datetime) -> tuple[str, ...]:
+    """Return all tokens that a token's value may have, itself among them, by links that were recorded; sorted."""
+    together = _groups(links, keyring, now).get(token, {token})
+    return tuple(sorted(together.union(*(_again(one, keyring) for one in together))))
+
+
+def standing(tokens: Iterable[str], keyring: Keyring) -> tuple[str, ...]:
+    """Return a value's tokens of several epochs, and what may stand for them under later keys; sorted."""
+    found = set(tokens)
+    return tuple(sorted(found.union(*(_again(one, keyring) for one in found))))
+
+
+def _groups(links: Iterable[tuple[str, str]], keyring: Keyring, now: datetime) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
     for later, link in sorted(links):
         former = keyring.former(later, link, now)
         if former is not None:
             together = groups.get(later, {later}) | groups.get(former, {former})
             groups.update(dict.fromkeys(together, together))
-    return sorted((groups.get(token, set()) | again) - {token})
+    return groups
 
 
 def _again(token: str, keyring: Keyring) -> set[str]:

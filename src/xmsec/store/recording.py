@@ -20,6 +20,8 @@ from xmsec.store.claim import agrees
 from xmsec.store.durable import sync_folder
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from xmsec.store.columns import Row
 
 ENTRY = "recording"  # the store's entry that says which part is open and how long it is
@@ -134,6 +136,12 @@ def read(
             yield from _read_parquet(_sealed(folder, number), start, end)
 
 
+def open_part(folder: Path, committed: str | None) -> tuple[Path, int] | None:
+    """Return the part that is not sealed and its committed length; None when there is none."""
+    number, length = _entry(committed)
+    return (_open(folder, number), length) if length and not _sealed(folder, number).exists() else None
+
+
 def _read_open(path: Path, length: int, start: datetime | None, end: datetime | None) -> Iterator[Sequence[Row]]:
     for carried in _open_rows(path, length):
         kept = [row for row in carried if isinstance(row, Tick) or _within(row[0].time, start, end)]
@@ -170,27 +178,38 @@ def _read_parquet(path: Path, start: datetime | None, end: datetime | None) -> I
 
 
 def _write_parquet(part: Path, path: Path, length: int, key_check: str) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from xmsec.store.columns import REPEATED, SCHEMA
+    from xmsec.store.terms import Terms
+
+    terms = Terms()
+    with part.open("wb") as file:
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=list(REPEATED)) as writer:
+            for group in _groups(path, length):
+                terms.add(group)
+                writer.write_table(group)
+            writer.add_key_value_metadata({"xmsec.key_check": key_check, **terms.entry()})
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _groups(path: Path, length: int) -> Iterator[pa.Table]:
+    """Yield the rows of an open part as row groups."""
+    import pyarrow as pa
+
     from xmsec.store.frames import frames
 
     waiting: list[pa.Table] = []
     waiting_rows = 0
-    with part.open("wb") as file:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=list(REPEATED)) as writer:
-            writer.add_key_value_metadata({"xmsec.key_check": key_check})
-            for frame in frames(path, length):
-                waiting.append(frame)
-                waiting_rows += waiting[-1].num_rows
-                if waiting_rows >= GROUP_ROWS:
-                    writer.write_table(pa.concat_tables(waiting))
-                    waiting, waiting_rows = [], 0
-            if waiting:
-                writer.write_table(pa.concat_tables(waiting))
-        file.flush()
-        os.fsync(file.fileno())
+    for frame in frames(path, length):
+        waiting.append(frame)
+        waiting_rows += frame.num_rows
+        if waiting_rows >= GROUP_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting, waiting_rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _received(item: Context | Row) -> datetime:

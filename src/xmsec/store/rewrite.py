@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from xmsec.classify.token import TOKEN
 from xmsec.model.types import Span
 from xmsec.store.columns import REPEATED
+from xmsec.store.terms import Terms
 
 GROUP_ROWS = 20_000  # a row group: what is held uncompressed, some 20 MB
 _MARK = b"xmsec.retokened"
@@ -71,12 +72,14 @@ def rewrite(file: pq.ParquetFile, renewal: Renewal) -> Rewritten:
         return Rewritten(rows, 0)
     known = len(said.get(_CHECK, b"").split(b"+"))
     change = _Change(renewal, marked, known)
-    sink = pa.BufferOutputStream()
+    sink, terms = pa.BufferOutputStream(), Terms()
     schema = file.schema_arrow.remove_metadata()
     with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=list(REPEATED)) as writer:
         for batch in file.iter_batches(GROUP_ROWS):
-            writer.write_table(change.table(pa.Table.from_batches([batch]).replace_schema_metadata(None)))
-        writer.add_key_value_metadata(_said(said, renewal, known))
+            group = change.table(pa.Table.from_batches([batch]).replace_schema_metadata(None))
+            terms.add(group)
+            writer.write_table(group)
+        writer.add_key_value_metadata({**_said(said, renewal, known), **terms.entry()})
     return Rewritten(rows, change.changed, sink.getvalue() if change.changed else None)
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from xmsec.model.errors import InputError
 from xmsec.model.types import Revisions, Source, Tick
 from xmsec.store.columns import REPEATED, SCHEMA, Row, rows, table
+from xmsec.store.terms import Terms
 
 GROUP_ROWS = 20_000  # a row group: what is held uncompressed, some 20 MB
 READ_ROWS = 4_000
@@ -70,6 +71,7 @@ class Part:
         self._waiting_rows = 0
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(self._sink, _FRAMED, compression="zstd", use_dictionary=list(REPEATED))
+        self._terms = Terms()
         self._received: list[datetime] = []
         self._times: list[datetime] = []
         self._revisions: dict[Revisions, None] = {}
@@ -100,7 +102,9 @@ class Part:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_table(pa.concat_tables(self._waiting))
+            group = pa.concat_tables(self._waiting)
+            self._terms.add(group)
+            self._writer.write_table(group)
             self._waiting, self._waiting_rows = [], 0
 
     def seal(self, key_check: str, participants: Sequence[Source]) -> tuple[str, pa.Buffer]:
@@ -115,7 +119,7 @@ class Part:
             tuple(participants),
         )
         self._writer.add_key_value_metadata(
-            {"xmsec.key_check": key_check, _ABOUT.decode(): msgspec.json.encode(about).decode()}
+            {"xmsec.key_check": key_check, _ABOUT.decode(): msgspec.json.encode(about).decode(), **self._terms.entry()}
         )
         self._writer.close()
         name = f"{self._origin}-{self._partition:05d}-{self.first:012d}-{self.last:012d}.parquet"

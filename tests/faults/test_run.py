@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.command import rows, started, xmsec
+from tests.receivers import Web, web
 from tests.rooms import bearer
 
 from xmsec.cli.rooms import desk_of
@@ -302,3 +303,30 @@ def test_a_port_that_is_taken_is_named(home: Path, content: dict[str, str]) -> N
         port = other.getsockname()[1]
         said = refused("--port", str(port), "--home", home, env=content).stderr
     assert f"127.0.0.1:{port}".encode() in said
+
+
+def told(server: Web) -> dict[str, str]:
+    """Of whom a receiver was told, by the ids of what it was sent."""
+    return {one.headers["webhook-id"]: json.loads(one.body)["user"]["id"] for one in server.asked}
+
+
+def test_findings_are_told_where_content_says_and_once_through_a_kill(
+    serve: Callable[[], Service], content: dict[str, str], logs: Path, tmp_path: Path
+) -> None:
+    folder, targets = tmp_path / "content/notify", tmp_path / "targets.toml"
+    folder.mkdir()
+    (folder / "hook.yaml").write_text("title: {zh: 接口, en: Hook}\nchannel: webhook\nformat: ecs\ntell: first\n")
+    with web() as server:
+        targets.write_text(f'[hook]\nurl = "{server.url}"\nsecret = "whsec_{"c2VjcmV0" * 3}"\n')
+        targets.chmod(0o600)
+        content["XMSEC_NOTIFY_TARGETS"] = str(targets)
+        log = logs / "door.log"
+        log.write_text(line(0, "lin"))
+        first = serve()
+        first.until(lambda one: 'xmsec_deliveries_total{destination="hook",outcome="sent"} 1' in one.get("/metrics"))
+        first.kill()
+        with log.open("a") as writer:
+            writer.write(line(1, "lin") + line(2, "wang"))
+        serve().until(lambda _: len(told(server)) == 2)
+        assert sorted(told(server).values()) == ["lin", "wang"], "what was on its way comes once more, under its id"
+        assert MOBILE.encode() not in b"".join(one.body for one in server.asked)

@@ -331,6 +331,15 @@ def _all() -> Any:
     return Query("findings", limit=1000)
 
 
+def test_what_an_exception_covers_is_told_to_nobody(opened: Open) -> None:
+    with web() as server:
+        box = opened()
+        line = ToMachines(machine(server.url), box, box, Tally(), EDGE)
+        box.put([told("a", exception="known"), told("b")])
+        line.step(NOON)
+        assert ids(server.asked) == ["b"]
+
+
 def test_no_value_can_leave_because_a_finding_holds_tokens_only() -> None:
     """What carries takes findings, whose evidence are events: of the types, none can hold what a record said."""
     hints = {name: str(kind) for name, kind in Finding.__annotations__.items()}

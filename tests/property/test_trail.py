@@ -31,6 +31,8 @@ from xmsec.store.columns import Row
 from xmsec.store.inquiries import NAME, Inquiries
 from xmsec.store.recorder import Origin, Recorder
 from xmsec.store.recording import Recording
+from xmsec.store.rewrite import Renewal, rewrite
+from xmsec.store.sealed import opened
 from xmsec.store.search import linking, unsealed
 from xmsec.store.terms import ENTRY, Terms, filled, holding
 
@@ -150,6 +152,18 @@ def test_a_file_of_before_there_were_filters_is_read(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata(about), path)
     found = trail(Asked("subject", (name(5),)), Seen([archive]))
     assert (found.read, [one.count for one in found.touches]) == (1, [1])
+
+
+def test_a_file_that_went_over_to_another_key_says_what_it_holds_by_then(tmp_path: Path) -> None:
+    archive = archived(tmp_path, many(1))
+    ((path, _),) = ((name, size) for name, size in archive.names() if name.endswith(".parquet"))
+    later = token(KEYS[1], "CN_MOBILE", "5")
+    renewal = Renewal(2, "aaaa+bbbb", lambda *_: 1, {name(5): later}, lambda one: one)
+    with archive.open(path) as source, opened(source, path) as file:
+        content = rewrite(file, renewal).content
+    archive.put(path, content)
+    assert [one.count for one in trail(Asked("subject", (later,)), Seen([archive])).touches] == [1]
+    assert trail(Asked("subject", (name(5),)), Seen([archive])).touches == []
 
 
 def outcome(rows: Sequence[tuple[Event, tuple[Span, ...]]]) -> Outcome:

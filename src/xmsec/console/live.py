@@ -48,7 +48,7 @@ class Live:
         self._ended = True
 
     async def stream(self, matches: Matches) -> AsyncIterator[str]:
-        """Yield server-sent events until the page is closed: `news` with how many findings are new, and the ids of some."""
+        """Yield server-sent events until the page is closed: `news` with how many findings are new, `here` once news come."""
         if self._open >= STREAMS:
             yield "event: full\ndata: {}\n\n"
             return
@@ -58,13 +58,16 @@ class Live:
             self._task = asyncio.create_task(self._look())
         seen = self._news.number
         try:
-            yield ": here\n\n"
+            yield ": open\n\n" if self._total is None else "event: here\ndata: {}\n\n"
             while not self._ended:
                 news = await self._next(seen)
                 if news is None:
                     yield ": beat\n\n"
                     continue
                 seen = news.number
+                if not news.rows and not news.more:
+                    yield "event: here\ndata: {}\n\n"
+                    continue
                 rows = [row for row in news.rows if matches(row)]
                 if rows or news.more:
                     said = {"count": len(rows), "more": news.more, "rows": [_brief(row) for row in rows]}
@@ -110,8 +113,8 @@ class Live:
         self._known.update(dict.fromkeys(row["id"] for row in rows))
         while len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
-        if before is None:
-            return None
+        if before is None:  # the first look: from now on news are news
+            return News(self._news.number + 1, (), 0)
         fresh = fresh[: total - before]
         return News(self._news.number + 1, tuple(fresh), max(0, total - before - len(fresh)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Asset(msgspec.Struct, frozen=True):
     mark: str
 
 
+@cache
 def assets() -> Mapping[str, Asset]:
     """Read all static files, by name."""
     found: dict[str, Asset] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 
 import msgspec
@@ -34,6 +35,7 @@ class Catalogue:
         return key in self.texts
 
 
+@cache
 def catalogue() -> Catalogue:
     """Read every area. Raises msgspec.ValidationError for a text that lacks a language."""
     found: dict[str, Text] = {}

@@ -88,6 +88,7 @@ def first_admin(ask: Ask) -> Response:
     if problem:
         facts: dict[str, Any] = {"secret": secret, "visit": visit(ask), "problem": problem, "name": name}
         return ask.page("front_welcome.html", 400, **facts)
+    users.prefer(name, ask.language, ask.who.theme)
     return _enter(ask, name, "/")
 
 

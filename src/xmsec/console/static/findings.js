@@ -126,6 +126,7 @@
     const live = by("live");
     const said = (text, lost) => { live.classList.toggle("lost", lost); live.lastElementChild.textContent = text; };
     source.addEventListener("open", () => said(live.dataset.here, false));
+    source.addEventListener("here", () => { live.dataset.looked = "true"; });
     source.addEventListener("error", () => said(live.dataset.lost, true));
     source.addEventListener("news", (event) => {
       const news = JSON.parse(event.data);

@@ -8,6 +8,7 @@ nobody but its index.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,9 +19,11 @@ import msgspec
 
 from xmsec.model.errors import ConfigError, ServiceError
 from xmsec.model.types import Finding, Source
+from xmsec.runtime.embedded import YOUNG
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.access import credentials, servers
 from xmsec.runtime.faust.agents import Detect, Enrich, Group, Index, Sink, Spread, Way, follow
+from xmsec.runtime.faust.batches import BATCH_BYTES
 from xmsec.runtime.faust.classify import Classify
 from xmsec.runtime.faust.ending import Worker
 from xmsec.runtime.faust.meter import Meter
@@ -83,6 +86,8 @@ def worker(roads: Roads, place: Place, roles: Collection[str], sink: Sink | None
     own = bool(logging.root.handlers)  # who started us has said how it is logged
     work = Worker(*apps, loglevel="WARN", quiet=True, redirect_stdouts=False, override_logging=not own)
     work.spinner = None  # stdout is for results
+    gc.freeze()  # as on the embedded road: batches go without the collector's help
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
     work.execute_from_commandline()
 
 
@@ -165,4 +170,5 @@ def _app(place: Place, role: str) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=frames.MESSAGE_BYTES,
         producer_max_request_size=frames.MESSAGE_BYTES,
+        producer_max_batch_size=BATCH_BYTES,
     )

@@ -6,17 +6,18 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
 import faust
 import msgspec
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 
 from xmsec.model.types import Position, Rejected
+from xmsec.runtime.faust.batches import Parcel, in_batches
 from xmsec.runtime.faust.letters import Cap
 from xmsec.runtime.faust.meter import Meter
 
@@ -24,7 +25,6 @@ RETRY_S = 1.0  # an unreachable broker is asked again so often; meanwhile nothin
 ACK_S = 30.0  # a producer that says nothing for so long is asked again: what is sent twice is known by its number
 LARGE_BYTES = 512 << 10  # half of Kafka's own limit, which topics have that somebody else made; a frame rarely has as much
 TOO_LARGE = "message-too-large"
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 log = logging.getLogger("xmsec.worker")
 
 
@@ -53,6 +53,7 @@ class Post:
         self._dead = app.topic(dead, key_type=bytes, value_type=bytes)
         self._cap = Cap(token_hex(4))
         self._most: dict[str, int] = {}  # of each topic that refused one for its size, the least that it refused
+        self._small: set[str] = set()  # topics that refused a batch
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Return when all are acknowledged, each partition's in order.
@@ -94,15 +95,13 @@ class Post:
 
     async def _sent(self, messages: Sequence[Message]) -> list[int]:
         """Send until all are acknowledged; return the places of those that were too large for their topics."""
+        parcels = [Parcel(_way(message), message.key, message.value) for message in messages]
         while True:
             try:
-                answers = await asyncio.wait_for(
-                    asyncio.gather(*[await self._send(message) for message in messages], return_exceptions=True), ACK_S
-                )
-                large = [place for place, answer in enumerate(answers) if _is_too_large(answer)]
-                for answer in answers:
-                    if isinstance(answer, BaseException) and not _is_too_large(answer):
-                        raise answer
+                producer: Any = (
+                    await self._app.maybe_start_producer()
+                )  # a topic's own send would quote what was refused in the log
+                large = await in_batches(producer._ensure_producer(), parcels, ACK_S, self._small)
             except (KafkaError, ProducerSendError, TimeoutError) as error:
                 if self._app.should_stop:
                     raise asyncio.CancelledError from error
@@ -120,17 +119,6 @@ class Post:
         else:
             self.meter.waits.pop((self._role, what), None)
 
-    async def _send(self, message: Message) -> Awaitable[Any]:
-        try:
-            producer = await self._app.maybe_start_producer()  # a topic's own send would quote what was refused in the log
-            name, partition = _way(message)
-            sent: Awaitable[Any] = await producer.send(name, message.key, message.value, partition, None, None)
-        except (KafkaError, ProducerSendError) as error:
-            if _is_too_large(error):  # our own client says so, before the topic does
-                return _answered(error)
-            raise
-        return sent
-
     async def reject(self, rejected: Sequence[Rejected], found: Sequence[Position] | None = None) -> None:
         """Write dead letters, as JSON: what `xmsec dead` reads. found: the message of each, where that is not its own place."""
         if rejected:
@@ -141,16 +129,6 @@ class Post:
         """Say that a message broke a leg: by the kind of its error, never by its content."""
         log.warning("%s was broken by %s: %s", leg, position, type(error).__name__)
         return Rejected(position, leg, f"broken:{type(error).__name__}", datetime.now(UTC))
-
-
-def _is_too_large(answer: object) -> bool:
-    return isinstance(answer, _TOO_LARGE) or isinstance(getattr(answer, "__cause__", None), _TOO_LARGE)
-
-
-def _answered(error: Exception) -> Awaitable[Any]:
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    answer.set_exception(error)
-    return answer
 
 
 def _place(message: Message) -> Position:

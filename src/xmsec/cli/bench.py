@@ -45,6 +45,29 @@ def network(
     write(encode(network_costs(content_dirs(given), given.home / "cache", given.zone, Asked(events, 0), remark)))
 
 
+@app.command("kafka", epilog=example("xmsec bench kafka --events 100000 --keys 1000000 --restarts 20"))
+def kafka(
+    events: Annotated[int, typer.Option("--events", help="Events of a run; 0 leaves speed out.", min=0)] = 60_000,
+    keys: Annotated[int, typer.Option("--keys", help="Keys to which a worker comes back.", min=0)] = 0,
+    restarts: Annotated[int, typer.Option("--restarts", help="Workers that are started and told to end.", min=0)] = 0,
+    memory: Annotated[int, typer.Option("--memory", help="Events while the memory of one worker is watched.", min=0)] = 0,
+    home: Home = None,
+) -> None:
+    """Measure workers on this Kafka and Elasticsearch, beside raw limits; with topics and indices of its own, deleted after."""
+    from functools import partial
+
+    from xmsec.bench.kafka.measure import Asked, Given, kafka
+    from xmsec.cli.elastic import elastic
+    from xmsec.cli.home import content_dirs
+    from xmsec.cli.kafka import cluster
+    from xmsec.cli.output import encode, remark, write
+    from xmsec.cli.settings import settings
+
+    given = settings(home)
+    where = Given(cluster(given, {}), partial(elastic, given), content_dirs(given), given.zone, given.home / "cache")
+    write(encode(kafka(where, Asked(events, keys, restarts, memory), remark)))
+
+
 @app.command("detection", epilog=example("xmsec bench detection --seeds 11,12,13"))
 def detection(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,

@@ -25,7 +25,7 @@ from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.refused import RECEIVE
 from xmsec.sources.records import records_of
 
-BATCH = 2_000  # messages, of all partitions: frames of 500 events where there are four; at one event a frame each costs 50 µs more
+BATCH = 2_000  # messages of all partitions: where there are four, frames of 500 events; each costs the later hops the same
 LINGER_S = 0.1  # for fuller frames: each costs the later hops some 20 ms, whatever it holds
 
 

@@ -1,0 +1,1 @@
+"""The road on Kafka and Elasticsearch, measured: speed, time to a finding, recovery, restarts, memory."""

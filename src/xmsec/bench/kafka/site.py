@@ -1,0 +1,133 @@
+"""Where a bench works: topics and indices of its own, made before and deleted after, and what its processes are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from xmsec.bench.kafka.load import STREAM
+from xmsec.bench.kafka.weight import Weighed, Weight
+from xmsec.bench.road import KEY
+from xmsec.classify.token import check_value
+from xmsec.model.ports import Matcher
+from xmsec.model.types import Context, Event, Finding, Key, Parsed
+from xmsec.pipeline.road import Road, Tokened
+from xmsec.runtime.assemble import assemble
+from xmsec.runtime.faust.talk import admin
+from xmsec.runtime.faust.topics import Cluster, ensure
+from xmsec.store.elastic_ensure import ensure as ensure_indices
+from xmsec.store.elastic_schema import TABLES
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+    from xmsec.bench.kafka.process import Gauge
+
+Connect = Callable[[], AbstractContextManager["Elasticsearch"]]
+CONTENT = Path(__file__).parent / "content"
+PARTITIONS = 4
+
+
+class Site(msgspec.Struct, frozen=True):
+    """One bench's place. connect: to Elasticsearch; folder: what its processes keep; dirs: content; prefix: of its indices."""
+
+    cluster: Cluster
+    connect: Connect
+    prefix: str
+    folder: Path
+    dirs: Sequence[Path]
+    zone: tzinfo
+
+
+@contextmanager
+def fresh(site: Site, name: str) -> Iterator[Site]:
+    """Make a part of a site with topics of its own, and delete them at the end."""
+    cluster = msgspec.structs.replace(site.cluster, prefix=f"{site.cluster.prefix}-{name}", streams=(STREAM,))
+    part = msgspec.structs.replace(site, cluster=cluster, folder=site.folder / name)
+    part.folder.mkdir()
+    (part.folder / "cache").symlink_to(site.folder / "cache")
+    ensure(cluster, PARTITIONS)
+    try:
+        yield part
+    finally:
+        with admin(cluster.bootstrap, cluster.access) as client:
+            client.delete_topics(cluster.topics)
+
+
+@contextmanager
+def indices(site: Site) -> Iterator[None]:
+    """Make indices of the bench's own, and delete them at the end."""
+    with site.connect() as client:
+        ensure_indices(client, check_value(KEY), site.prefix)
+    try:
+        yield
+    finally:
+        with site.connect() as client:
+            for index in client.indices.get(index=f"{site.prefix}-*"):
+                client.indices.delete(index=index)
+            for table in TABLES:
+                client.indices.delete_index_template(name=table.alias(site.prefix))
+
+
+def work(gauge: Gauge, site: Site, roles: Sequence[str]) -> None:
+    """Be a worker of these roles over the shipped content and a heavy detector; ends the process."""
+    from xmsec.runtime.faust.app import Place, worker
+    from xmsec.runtime.faust.meter import Meter
+    from xmsec.store.elastic import index
+
+    meter = Meter()
+    gauge.ready = lambda: len(meter.apps) == len(roles) and not meter.problems()
+    road = _watched(assemble(site.dirs, site.folder, KEY, site.zone).road, gauge, "detect" in roles)
+    with site.connect() as client:
+        worker(
+            road,
+            Place(site.cluster, site.folder / "faust", meter=meter),
+            roles,
+            lambda findings, incidents, _: index(client, findings, incidents, prefix=site.prefix).refused,
+        )
+
+
+def _watched(road: Road, gauge: Gauge, detects: bool) -> Road:
+    """Return a road that tells how far it is: by what detectors saw, or else by what was classified."""
+
+    def classify(batch: Sequence[Parsed]) -> Sequence[Tokened]:
+        gauge.begin()
+        found = road.classify(batch)
+        if not detects:
+            gauge.count(len(batch))
+        return found
+
+    weight = _Counted(gauge)
+    detectors = {**road.detectors, weight.id: weight}
+    return msgspec.structs.replace(road, classify=classify, matcher=_Noted(road.matcher, gauge), detectors=detectors)
+
+
+class _Noted:
+    """A matcher that says when the first event is there."""
+
+    def __init__(self, matcher: Matcher, gauge: Gauge) -> None:
+        self._matcher, self._gauge, self.fields = matcher, gauge, matcher.fields
+
+    def match(self, batch: Sequence[Event]) -> Sequence[tuple[str, ...]]:
+        """Return what the matcher does."""
+        self._gauge.begin()
+        return self._matcher.match(batch)
+
+
+class _Counted(Weight):
+    """The heavy detector; every event has one key of a stream, by which it is counted."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+
+    def step(
+        self, states: Mapping[Key, Weighed], batch: Sequence[tuple[Key, Context]]
+    ) -> tuple[Mapping[Key, Weighed], Sequence[Finding]]:
+        """Count, and weigh."""
+        self._gauge.count(sum(key.kind == "stream" for key, _ in batch))
+        return super().step(states, batch)

@@ -15,9 +15,10 @@ from xmsec.bench.kafka.weight import REGISTERS, Weighed, Weight
 from xmsec.model.clock import HOUR
 from xmsec.model.ports import Held
 from xmsec.model.types import Clock, Key
-from xmsec.runtime.faust import frames
-from xmsec.runtime.faust.share import Heard, Kept, Share
+from xmsec.runtime.faust import frames, hops
+from xmsec.runtime.faust.share import Heard, Share
 from xmsec.runtime.faust.topics import Cluster
+from xmsec.runtime.releases import owner_of
 
 STEPS = 8  # of a long run, at which memory is looked at
 SPREAD_PER_S = 100  # events in a second of event time: windows close while memory is watched
@@ -76,7 +77,7 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
 
 def _write(cluster: Cluster, keys: int, copy: int) -> None:
     topic = cluster.changelog("states")
-    shares = [Share(number, Kept({Weight.id: Weighed}, (), {}, {}), {}) for number in range(PARTITIONS)]
+    shares = [Share(number, hops.NOTHING, {}) for number in range(PARTITIONS)]
     state = Weighed(1, START + HOUR * 24 * 365, bytes(REGISTERS))
     with producing(cluster) as producer:
         for start in range(0, keys, AT_ONCE):
@@ -90,13 +91,14 @@ def _write(cluster: Cluster, keys: int, copy: int) -> None:
 
 def _rows(shares: list[Share], numbers: range, state: Weighed, copy: int) -> Iterator[tuple[int, bytes, bytes | None]]:
     by_place: dict[int, list[Key]] = {}
+    owner = owner_of(Weight())
     for number in numbers:
         key = Key("subject", f"⟨CN_RESIDENT_ID:{number:016x}⟩")
         by_place.setdefault(frames.partition_of_key(key, PARTITIONS), []).append(key)
     for place, keys in by_place.items():
         share = shares[place]
         held = Held(msgspec.structs.replace(state, count=copy + 1), state.end)
-        share.take_in(("", "bench"), Heard(-1, Clock()), {(Weight.id, key): held for key in keys}, -1)
+        share.take_in(("", "bench"), Heard(-1, Clock()), {(owner, key): held for key in keys}, -1)
         yield from ((place, name, value) for name, value in share.pending() if name[2:3] == b"s")
         share.settle()
 

@@ -78,6 +78,7 @@ def work(gauge: Gauge, site: Site, roles: Sequence[str]) -> None:
     """Be a worker of these roles over the shipped content and a heavy detector; ends the process."""
     from xmsec.runtime.faust.app import Place, worker
     from xmsec.runtime.faust.meter import Meter
+    from xmsec.runtime.faust.roads import Roads
     from xmsec.store.elastic import index
 
     meter = Meter()
@@ -85,7 +86,7 @@ def work(gauge: Gauge, site: Site, roles: Sequence[str]) -> None:
     road = _watched(assemble(site.dirs, site.folder, KEY, site.zone).road, gauge, "detect" in roles)
     with site.connect() as client:
         worker(
-            road,
+            Roads(lambda: road),
             Place(site.cluster, site.folder / "faust", meter=meter),
             roles,
             lambda findings, incidents, _: index(client, findings, incidents, prefix=site.prefix).refused,

@@ -57,6 +57,15 @@ def told_by(lived: Lived, detector: str) -> list[dict[str, Any]]:
     return [one for one in lived[1] if one["detector"] == detector]
 
 
+KNOWN = """id: known
+reason: rehearsed
+owner: ops
+from: 2026-10-01T00:00:00Z
+expires: 2027-01-01T00:00:00Z
+when: {{detector: mass-lookup, entity.id: "{who}"}}
+"""
+
+
 def same(finding: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(
         json.dumps(finding[name]) for name in ("id", "detector", "entity", "window", "severity", "count", "explanation")
@@ -158,6 +167,17 @@ def test_a_difference_is_what_appears_disappears_and_changes(
     assert by["changes", "mass-lookup"]["severity"] == "critical"
     others = {one["detector"] for one in told.rows} - {"own-rule", "mass-lookup", "ungranted-use"}
     assert others == set()
+
+
+def test_an_exception_is_rehearsed_as_any_other_change(
+    lived: Lived, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = told_by(lived, "mass-lookup")
+    who = found[0]["entity"]["id"]
+    (tmp_path / "known.yaml").write_text(KNOWN.format(who=who), "utf-8")
+    told = typed(capsys, "detectors", "diff", "--with", tmp_path, "--home", lived[0], "--format", "jsonl")
+    gone = {one["id"] for one in found if one["entity"]["id"] == who}
+    assert {(one["change"], one["id"]) for one in told.rows} == {("disappears", one) for one in gone}
 
 
 def test_the_same_file_makes_no_difference_and_what_recordings_cannot_show_is_said(

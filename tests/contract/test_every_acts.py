@@ -1,4 +1,4 @@
-"""People's decisions on incidents in the embedded store; in Elasticsearch the same scenes are played by tests/servers."""
+"""People's decisions on incidents in the embedded store; tests/servers/test_elastic.py plays the same scenes elsewhere."""
 
 from __future__ import annotations
 

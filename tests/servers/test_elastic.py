@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +11,22 @@ from typing import Any
 import msgspec
 import pytest
 from elasticsearch import Elasticsearch
+from elasticsearch.helpers import bulk, scan
 from tests import toys
+from tests.contract.every_acts import ADA, BOB, EVE, SCENES, Engine, Kept, everything, held, said, sqlite, started
 from tests.contract.every_store import CODECS
 from tests.servers.indexed import FINDINGS, INCIDENTS, MADE, write
 
 from xmsec.findings.hidden import hits, would_hide
 from xmsec.model.errors import ConfigError, InputError, ServiceError
 from xmsec.model.ports import Query
+from xmsec.model.types import Finding, Incident
+from xmsec.runtime import cases
 from xmsec.store import elastic
+from xmsec.store.elastic_acts import ElasticActs
 from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_read import ElasticReader
+from xmsec.store.elastic_schema import incident_index
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import SqliteStore
 
@@ -124,3 +130,69 @@ def test_a_server_that_is_not_there_is_a_service_error(prefix: str) -> None:
             elastic.index(client, FINDINGS, prefix=prefix)
         with pytest.raises(ServiceError, match="does not answer"):
             ElasticReader(client, prefix).page(Query("findings"))
+
+
+class Indexed:
+    """Elasticsearch as workers and people use it."""
+
+    def __init__(self, client: Elasticsearch, prefix: str) -> None:
+        self.reader, self.acts = ElasticReader(client, prefix), ElasticActs(client, prefix)
+        self._client, self._prefix = client, prefix
+
+    def write(self, findings: Sequence[Finding], incidents: Sequence[Incident]) -> None:
+        written = elastic.index(self._client, findings, incidents, prefix=self._prefix, refresh=True)
+        assert written.refused == {}
+
+
+PREFIX = "t-acts"
+
+
+@pytest.fixture(scope="module")
+def shared(es_url: str) -> Iterator[Elasticsearch]:
+    with Elasticsearch(es_url) as made:
+        ensure(made, "aaaa", PREFIX)
+        yield made
+
+
+@pytest.fixture
+def kept(shared: Elasticsearch) -> Indexed:
+    """Empty indices: making them anew takes longer than a scene."""
+    tables = [f"{PREFIX}-{name}" for name in ("findings", "incidents", "acts")]
+    hits = scan(shared, index=",".join(tables), query={"_source": False})
+    bulk(shared, ({"_op_type": "delete", "_index": hit["_index"], "_id": hit["_id"]} for hit in hits), refresh=True)
+    return Indexed(shared, PREFIX)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_people_decide_as_in_the_embedded_store(scene: Callable[[Kept], None], kept: Indexed, tmp_path: Path) -> None:
+    scene(kept)
+    with sqlite(tmp_path) as embedded:
+        scene(embedded)
+        assert everything(kept) == everything(embedded)
+
+
+def test_a_document_of_an_older_version_is_shaped_and_a_worker_that_says_all_again_changes_nothing(
+    shared: Elasticsearch, kept: Indexed
+) -> None:
+    _, place, ada, bob, eve = started(kept)
+    index = incident_index(PREFIX)
+    for name in (ada, bob):
+        source = dict(shared.get(index=index, id=name)["_source"])
+        del source["own"]
+        shared.index(index=index, id=name, document=source, refresh=True)
+    cases.merge(place, said("m"), ada, [bob])
+    assert held(kept) == {ada: {ADA[0].id, ADA[1].id, BOB[0].id}, eve: {EVE[0].id}}
+    before = everything(kept)
+    kept.write(*Engine().tells(*ADA[:2], BOB[0], *EVE))
+    ensure(shared, "aaaa", PREFIX)
+    assert everything(kept) == before
+
+
+def test_an_act_that_was_cut_off_is_finished_when_it_is_said_again(shared: Elasticsearch, kept: Indexed) -> None:
+    _, place, ada, bob, eve = started(kept)
+    act = cases.merge(place, said("m"), ada, [bob])
+    for name in (ada, bob):  # as if the process had been killed behind the act's own document
+        own = [one.id for one in ADA[:2]] if name == ada else [BOB[0].id]
+        shared.update(index=incident_index(PREFIX), id=name, doc={"root": None, "findings": own}, refresh=True)
+    assert cases.merge(place, said("m"), ada, [bob]) == act
+    assert held(kept) == {ada: {ADA[0].id, ADA[1].id, BOB[0].id}, eve: {EVE[0].id}}

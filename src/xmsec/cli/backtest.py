@@ -115,7 +115,7 @@ def _contents(here: Opened, paths: Sequence[Path] | None) -> Contents:
     from xmsec.cli.output import remark
     from xmsec.runtime.contents import gather
 
-    contents = gather(content_dirs(here.settings), list(paths or ()))
+    contents = gather(content_dirs(here.settings), list(paths or ()), here.settings.home)
     if paths:
         for path in sorted(contents.asked & (contents.streams.keys() | contents.recognisers.keys())):
             remark(f"xmsec: {path}: recordings hold what was parsed and classified before; this file has no say here")

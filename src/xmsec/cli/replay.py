@@ -39,9 +39,7 @@ def replay(
         if to_topic is not None:
             _publish(here, to_topic, here.recorded(*bounds))
             return
-        told = [
-            finding_row(finding) for finding in carry(here.deployment.road, here.recorded(*bounds)) if not finding.exception
-        ]
+        told = [finding_row(finding) for finding in carry(here.deployment.road, here.recorded(*bounds))]
     if chosen(form) == "table":
         findings_table(told)
     else:

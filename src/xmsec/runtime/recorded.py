@@ -58,14 +58,18 @@ def replay(road: Road, batches: Iterable[Taken]) -> list[Finding]:
 
 
 def replays(roads: Sequence[Road], batches: Iterable[Taken]) -> list[list[Finding]]:
-    """Carry recorded events, read once, along several roads that know nothing of each other; return what each told."""
+    """Carry recorded events, read once, along several roads that know nothing of each other; return what each told.
+
+    What an exception covers is left out, as it is where people look.
+    """
     lanes: list[tuple[Road, Memory, dict[str, Finding]]] = [(road, Memory(), {}) for road in roads]
     for batch in batches:
         for road, states, told in lanes:
             outcome = carry_on(batch, road, states)
             states.absorb(outcome.states, outcome.clocks)
             told.update((finding.id, finding) for finding in outcome.findings)
-    return [sorted(told.values(), key=lambda finding: (finding.time, finding.id)) for _, _, told in lanes]
+    shown = ([finding for finding in told.values() if finding.exception is None] for _, _, told in lanes)
+    return [sorted(findings, key=lambda finding: (finding.time, finding.id)) for findings in shown]
 
 
 def train_on(recipe: Recipe, road: Road, batches: Iterable[Taken], folder: Path, zone: tzinfo) -> Path:

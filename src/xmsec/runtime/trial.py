@@ -1,7 +1,7 @@
 """Content as it would be, laid over a deployment's road: for recordings, which hold what classify gave.
 
-Of a road only what follows classify is laid anew: rules, detectors, grades, ledger. A changed stream or recogniser shows in
-what is read from now on, and in no recording.
+Of a road only what follows classify is laid anew: rules, detectors, grades, ledger, exceptions. A changed stream or recogniser
+shows in what is read from now on, and in no recording.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from xmsec.content.load import read
 from xmsec.content.recipes import Recipe
 from xmsec.detect.kinds.correlation import references
 from xmsec.detect.load import Loaded, Place, detectors
+from xmsec.findings.exceptions import Exceptions
 from xmsec.ledger.book import Book
 from xmsec.ledger.change import merge
 from xmsec.model.errors import ConfigError, ContentError
@@ -43,7 +44,9 @@ def whole(base: Road, contents: Contents, place: Place, book: Book) -> Trial:
         problems += (*wrong, *unsound)
     loaded = detectors(contents.detectors, _with(place, list(contents.recipes.values())))
     problems += (one for one in loaded.problems if _asked(one, contents))
-    return Trial(_road(base, contents, loaded, loaded.detectors, book), problems)
+    road = _road(base, contents, loaded, loaded.detectors, book)
+    exceptions = Exceptions((one.file for one in contents.exceptions.values()), place.zone)
+    return Trial(msgspec.structs.replace(road, exceptions=exceptions), problems)
 
 
 def alone(base: Road, contents: Contents, place: Place, detector: str) -> tuple[Made, Trial]:

@@ -18,7 +18,7 @@ from xmsec.model.errors import ConfigError, ContentError, PolicyError
 from xmsec.runtime.assemble import Deployment, assemble
 from xmsec.runtime.faust.control import Control
 from xmsec.runtime.faust.roads import AwaitedError
-from xmsec.runtime.releases import Named, Release, Workshop, changes, gathered, number_of, opened, sealed
+from xmsec.runtime.releases import KEPT, Named, Release, Workshop, changes, gathered, number_at, number_of, opened, sealed
 
 NOW = datetime.now(UTC)
 FIRST, SECOND = Epoch.of(b"k" * 32), Epoch.of(b"l" * 32, number=2, start=NOW + timedelta(days=1), link=timedelta(days=30))
@@ -212,3 +212,16 @@ def test_a_worker_that_cannot_have_the_newest_key_is_told_which(tmp_path: Path) 
     with pytest.raises(ConfigError, match="bring the key file that holds epoch 2"):
         worker.control.hear([release(write_content(tmp_path / "a"), 1, ROTATED)])
     assert worker.number == 0
+
+
+def test_numbers_grow_also_where_nothing_is_known_of_those_before_or_the_clock_went_back() -> None:
+    assert number_at(NOW, 0) < number_at(NOW + timedelta(seconds=1), 0)
+    assert number_at(NOW, number_at(NOW + timedelta(days=1), 0)) == number_at(NOW + timedelta(days=1), 0) + 1
+    assert number_of(f"{number_at(NOW, 0)}-0123456789abcdef") == number_at(NOW, 0)
+
+
+def test_a_folder_keeps_as_many_releases_as_the_topic(tmp_path: Path) -> None:
+    shop, content = workshop(tmp_path), write_content(tmp_path / "c")
+    for number in range(1, KEPT + 3):
+        shop.load(opened(release(content, number), RING, NOW), RING)
+    assert sorted(number_of(path.name) for path in shop.folder.iterdir()) == list(range(3, KEPT + 3))

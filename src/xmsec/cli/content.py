@@ -68,7 +68,7 @@ def _published(given: Settings, keyring: Keyring, to: Cluster, workshop: Worksho
     from xmsec.model.errors import ContentError
     from xmsec.runtime.faust.control import CONTROL
     from xmsec.runtime.faust.control import publish as send
-    from xmsec.runtime.releases import KEPT, Release, changes, gathered, opened, sealed
+    from xmsec.runtime.releases import KEPT, Release, changes, gathered, number_at, opened, sealed
 
     dirs = content_dirs(given)
     before = _known(keyring, to)
@@ -76,8 +76,9 @@ def _published(given: Settings, keyring: Keyring, to: Cluster, workshop: Worksho
     files = gathered(dirs, given.home, load_recipes(dirs)[0].values(), given.zone)
     if newest and (newest.release.files, newest.release.key_check) == (files, keyring.check):
         return [f"{newest.name} already says all this"]
-    number = newest.release.number + 1 if newest else 1
-    name, value = sealed(Release(number, now(), keyring.check, files), keyring)
+    moment = now()
+    number = number_at(moment, newest.release.number if newest else 0)
+    name, value = sealed(Release(number, moment, keyring.check, files), keyring)
     try:
         deployment = workshop.load(opened(value, keyring, now()), keyring)
     except ContentError as error:

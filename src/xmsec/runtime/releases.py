@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,16 @@ from xmsec.runtime.assemble import Deployment, assemble
 WORKED_BY = ("streams", "classifiers", "detectors", "playbooks", EXCEPTIONS)  # the rest is no business of these hops
 KEPT = 16  # releases in topic and folder: the frames and windows of an earlier one are long behind
 MOST_BYTES = 15 << 20  # what our topics take, less what Kafka adds; all that is shipped takes 40 KB, a model some 100 KB
-_NAME = re.compile(r"([1-9][0-9]{0,8})-[0-9a-f]{16}")
+_NAME = re.compile(r"([1-9][0-9]{0,13})-[0-9a-f]{16}")
 _SAFE = re.compile(r"[^/\\\0]+(/[^/\\\0]+)*")
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Release(msgspec.Struct, frozen=True):
-    """What is published. key_check: of the keys that its tokens are made under; files: by their path."""
+    """What is published.
+
+    number: of the moment, growing; key_check: of the keys that its tokens are made under; files: by their path.
+    """
 
     number: int
     published: datetime
@@ -61,11 +64,20 @@ class _Signed(msgspec.Struct, frozen=True):
 def number_of(content: str) -> int:
     """Return the number of the release that a content revision names; 0 for one that was never published.
 
-    >>> number_of("7-5f2a9c1e00112233"), number_of("5f2a9c1e00112233")
-    (7, 0)
+    >>> number_of("20261125093000-5f2a9c1e00112233"), number_of("5f2a9c1e00112233")
+    (20261125093000, 0)
     """
     found = _NAME.fullmatch(content)
     return int(found[1]) if found else 0
+
+
+def number_at(moment: datetime, before: int) -> int:
+    """Return the number of a release: its second, in UTC, so that numbers grow also when nothing is known of those before.
+
+    >>> number_at(datetime(2026, 11, 25, 9, 30, tzinfo=UTC), 0)
+    20261125093000
+    """
+    return max(int(f"{moment.astimezone(UTC):%Y%m%d%H%M%S}"), before + 1)
 
 
 def gathered(dirs: Iterable[Path], home: Path, recipes: Iterable[Recipe], zone: tzinfo) -> dict[str, bytes]:
@@ -148,9 +160,8 @@ class Workshop(msgspec.Struct, frozen=True):
             part.rename(root)
         except OSError:  # another worker of this home was first
             shutil.rmtree(part, ignore_errors=True)
-        for path in self.folder.iterdir():
-            if 0 < number_of(path.name) <= named.release.number - KEPT:
-                shutil.rmtree(path, ignore_errors=True)
+        for stale in sorted(filter(number_of, os.listdir(self.folder)), key=number_of)[:-KEPT]:
+            shutil.rmtree(self.folder / stale, ignore_errors=True)
         return root
 
 

@@ -46,13 +46,25 @@ class Roads:
         self._detectors: Mapping[str, Detector[Any]] = {}
         self._lost: frozenset[str] = frozenset()
         self._lock = Lock()
+        self._now: tuple[int, Road] | None = None
         self.types: dict[str, Any] = {}
-        self.number = OWN
+
+    @property
+    def now(self) -> tuple[int, Road]:
+        """The number of what is gone by, and its road."""
+        if self._now is None:
+            self._now = OWN, self._at(OWN)
+        return self._now
+
+    @property
+    def number(self) -> int:
+        """The number of the release that new records go by."""
+        return self._now[0] if self._now else OWN
 
     @property
     def newest(self) -> Road:
         """What new records go by."""
-        return self._at(self.number)
+        return self.now[1]
 
     def lateness(self, stream: str) -> timedelta:
         """Return a stream's lateness as it is now."""
@@ -66,8 +78,9 @@ class Roads:
         for number in sorted((one for one in self._known() if one > self.number), reverse=True):
             error = self._tried(number)
             if error is None:
-                self._merge(self._at(number), newest=True)
-                self.number = number
+                road = self._at(number)
+                self._merge(road, newest=True)
+                self._now = number, road
                 break
             refused[self._releases[number].name] = error
         return refused
@@ -77,15 +90,15 @@ class Roads:
 
         Raises AwaitedError for a newer one that did not come, or does not load here.
         """
-        number = number_of(revisions.content)
-        if number == self.number:
-            return self._at(number)
-        if number > self.number:
+        number, (current, newest) = number_of(revisions.content), self.now
+        if number == current:
+            return newest
+        if number > current:
             raise AwaitedError(f"a frame was made under release {revisions.content}, which does not load here or did not come")
-        for later in sorted(one for one in self._known() if number <= one < self.number):
+        for later in sorted(one for one in self._known() if number <= one < current):
             if self._tried(later) is None:
                 return self._at(later)
-        return self.newest
+        return newest
 
     def passing(self, owners: AbstractSet[str]) -> Road:
         """Return the road that lets time pass: with the detectors of every release whose states these owners hold."""
@@ -126,7 +139,7 @@ class Roads:
         self.types.update((owner, detector.state) for owner, detector in road.detectors.items())
         with self._lock:
             self._loaded[number] = road
-            for stale in [one for one in self._loaded if one not in (number, self.number)][: -LOADED + 1]:
+            for stale in [one for one in self._loaded if one != number][: -LOADED + 1]:
                 del self._loaded[stale]
         self._merge(road, newest=False)
         return road

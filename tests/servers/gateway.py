@@ -13,7 +13,7 @@ import ssl
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,15 +126,15 @@ def _handler(door: Gateway) -> type[BaseHTTPRequestHandler]:
 
         def hand_on(self, body: bytes) -> None:
             there = urlsplit(door.node)
-            connection = HTTPConnection(there.hostname or "", there.port, timeout=60)
             kept = {name: value for name, value in self.headers.items() if name.lower() not in own}
-            connection.request(self.command, self.path, body, kept)
-            if self.path.partition("?")[0].endswith("_bulk") and door.midway:
-                strike, door.midway = door.midway, None
-                strike()
-            answer = connection.getresponse()
-            self.reply(answer.status, answer.read(), answer.getheader("Content-Type", ""), answer.getheader("Content-Length"))
-            connection.close()
+            with closing(HTTPConnection(there.hostname or "", there.port, timeout=60)) as connection:  # also when the node dies
+                connection.request(self.command, self.path, body, kept)
+                if self.path.partition("?")[0].endswith("_bulk") and door.midway:
+                    strike, door.midway = door.midway, None
+                    strike()
+                answer = connection.getresponse()
+                told = answer.read()
+            self.reply(answer.status, told, answer.getheader("Content-Type", ""), answer.getheader("Content-Length"))
 
         def refuse(self, status: int, kind: str, reason: str) -> None:
             said: Any = {"error": {"type": kind, "reason": reason, "root_cause": []}, "status": status}

@@ -89,9 +89,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield Room(serving, kept, store)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's own Chromium."""
+    """Debian's own Chromium; for a module at most: while Playwright runs, no other test can start an event loop."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: sudo apt-get install chromium fonts-wqy-zenhei")
     with sync_playwright() as playwright:

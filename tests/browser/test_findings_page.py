@@ -32,6 +32,7 @@ def test_ten_findings_are_triaged_by_keyboard_alone(signed_in: Enter, room: Room
     seen = signed_in("/findings", language)
     page = seen.page
     expect(page.locator("#facets fieldset").first).to_be_visible()
+    assert page.url == f"{room.url}/findings"  # what is loaded into the page stays out of its address
     seen.looked_at()
     for key in "aaaaaccffa":
         press(page, key)

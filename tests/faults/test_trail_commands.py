@@ -56,6 +56,15 @@ def test_what_is_no_one_value_is_refused_and_not_repeated(scanned: Path, given: 
     assert MOBILE.encode() not in done.stderr
 
 
+def test_another_key_is_refused(scanned: Path, tmp_path: Path) -> None:
+    other = tmp_path / "key"
+    other.write_text("6c" * 32)
+    other.chmod(0o600)
+    asked = ("trail", "subject", "-", "--reason", "r", "--home", scanned)
+    done = xmsec(*asked, env={"XMSEC_KEY_FILE": str(other)}, given=f"手机 {MOBILE}".encode())
+    assert (done.returncode, done.stdout) == (2, b""), done.stderr
+
+
 def test_a_reason_must_be_given(scanned: Path) -> None:
     assert xmsec("trail", "actor", "u1", "--home", scanned).returncode == 2
     assert xmsec("trail", "subject", "⟨CN_MOBILE:1⟩", "--reason", "r", "--home", scanned).returncode == 2

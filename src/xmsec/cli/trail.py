@@ -107,6 +107,7 @@ def _by_token(given: Settings, token: str) -> tuple[str, ...]:
     if not TOKEN.fullmatch(token):
         raise ConfigError("not a token", where="trail subject", remedy="write ⟨TYPE:16 hexadecimal digits⟩, or - for a value")
     keyring = key_of(given, create=False)
+    _agree(given, keyring)
     if len(keyring.epochs) == 1:
         return (token,)
     return names(token, (link for place in _places(given) for link in linking(place)), keyring, now())
@@ -122,7 +123,8 @@ def _by_value(given: Settings) -> tuple[str, ...]:
     from xmsec.runtime.linked import standing
 
     text = sys.stdin.buffer.read(VALUE_BYTES).decode("utf-8", "replace").strip()
-    keyring: Keyring = key_of(given, create=False)
+    keyring = key_of(given, create=False)
+    _agree(given, keyring)
     classifiers, _ = load_classifiers(content_dirs(given))
     found: set[str] = set()
     for epoch in keyring.epochs:
@@ -133,6 +135,12 @@ def _by_value(given: Settings) -> tuple[str, ...]:
                 raise ConfigError(what, where="standard input", remedy="give one, with its name before it, or name its token")
             found.add(entities[0].token)
     return standing(found, keyring)
+
+
+def _agree(given: Settings, keyring: Keyring) -> None:
+    """Refuse another key than that of the recordings: nothing would be found, and nobody told why. Raises ConfigError."""
+    for place in _places(given):
+        place.check(keyring.check)
 
 
 def _answer(given: Settings, asked: Asked, reason: str, form: Format | None) -> None:
@@ -196,7 +204,9 @@ def _reader(given: Settings) -> Iterator[tuple[Reader | None, str | None]]:
     from xmsec.store.read import SqliteReader
     from xmsec.store.recording import ENTRY
     from xmsec.store.sqlite import SqliteStore
+    from xmsec.store.unfinished import refuse
 
+    refuse(given.home)
     store = SqliteStore(given.store_path, {})
     try:
         yield SqliteReader(store.connection), store.meta().get(ENTRY)

@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import new_home, rows, xmsec
 from tests.shipped import CACHE, ROOT
+from tests.traffic import home_of, scanned, simulated
 from tests.typed import typed
 
-STREAMS = {
-    "gateway.log": "onestop-service.gateway",
-    "app-audit.jsonl": "onestop-service.app",
-    "auth.jsonl": "onestop-service.auth",
-    "postgresql.csv": "onestop-service.db",
-}
 MASS = ROOT / "detectors" / "onestop-service" / "mass-lookup.yaml"
 GRANT = """grants:
 - {{id: G-NEW, grantee: {grantee}, datasets: ["{dataset}"], start: 2026-01-01T00:00:00+08:00}}
@@ -39,15 +33,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     """A home that scanned two simulated weeks, what it told, and the truth."""
     folder = tmp_path_factory.mktemp("lived")
     CACHE.mkdir(exist_ok=True)
-    made = xmsec("simulate", "--out", folder, "--scenario", "onestop-service", "--events", 2_000, "--seed", 4711)
-    assert made.returncode == 0, made.stderr
-    home = new_home(folder / "home", folder)
-    (home / "cache").symlink_to(CACHE)
-    assert xmsec("ledger", "import", folder / "ledger.yaml", "--home", home).returncode == 0
-    named = [part for stream in STREAMS.values() for part in ("--stream", stream)]
-    scanned = xmsec("scan", *(folder / name for name in STREAMS), *named, "--home", home, "--format", "jsonl")
-    assert scanned.returncode == 0, scanned.stderr
-    return home, rows(scanned.stdout), folder / "truth.jsonl"
+    traffic = simulated(folder, 2_000)
+    (folder / "cache").symlink_to(CACHE)
+    home = home_of(folder / "home", traffic, folder)
+    return home, scanned(home, traffic), folder / "onestop-service" / "truth.jsonl"
 
 
 Lived = tuple[Path, list[dict[str, Any]], Path]

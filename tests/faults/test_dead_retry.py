@@ -10,37 +10,11 @@ from typing import Any
 
 import pytest
 from tests.command import rows, started, table, xmsec
+from tests.doors import doors
 from tests.values import MOBILE
 
 pytestmark = pytest.mark.faults
 
-STREAM = """
-id: office.door
-title: {zh: 门禁, en: Doors}
-format: json
-map: {"@timestamp": %s, user.name: who, event.action: what, message: note}
-identities: [user.name]
-typed: [event.action]
-samples: [{line: '{"ts":"2025-03-03T09:00:00+08:00","when":"2025-03-03T09:00:00+08:00","who":"lin"}', fields: {user.name: lin}}]
-"""
-DETECTOR = """
-title: Door forced
-title_zh: 门被强行打开
-id: 3d9a1f52-0c55-5f5e-9a4e-6f1f0f4d7a10
-name: door-forced
-status: test
-level: high
-logsource: {product: office, service: office.door}
-detection: {forced: {event.action: forced}, condition: forced}
-entity: user.name
-tests:
-  - name: a door is forced
-    given: {events: [{stream: office.door, user.name: lin, event.action: forced}]}
-    findings: [{entity: lin, severity: high}]
-  - name: a door is opened
-    given: {events: [{stream: office.door, user.name: lin, event.action: opened}]}
-    findings: []
-"""
 EVERY = 10  # records, of which one writes its time under another name
 
 
@@ -58,14 +32,11 @@ class Place:
         self.home, self._top = home, folder / "content"
         self.env = {"XMSEC_CONTENT_DIRS": str(self._top)}
         self.log = folder / "door.log"
-        (self._top / "streams/office").mkdir(parents=True)
-        (self._top / "detectors/office").mkdir(parents=True)
-        (self._top / "detectors/office/door-forced.yaml").write_text(DETECTOR)
         self.reads("ts")
 
     def reads(self, name: str) -> None:
         """Say where the parser looks for the time."""
-        (self._top / "streams/office/door.yaml").write_text(STREAM % name)
+        doors(self._top, time=name)
 
     def run(self, *arguments: str | Path) -> list[dict[str, Any]]:
         done = xmsec(*arguments, "--home", self.home, "--format", "jsonl", env=self.env)

@@ -23,8 +23,9 @@ from typing import Any
 import msgspec
 import pytest
 from tests.command import xmsec
+from tests.doors import doors
 from tests.faults.test_no_raw_value import assert_clean
-from tests.faults.test_run import DETECTOR, MOBILE, Service, count_of, line
+from tests.faults.test_run import MOBILE, Service, count_of, line
 from tests.values import VALUES
 
 from xmsec.sources.spool import Entry, Spool
@@ -33,18 +34,6 @@ pytestmark = pytest.mark.faults
 
 DEADLINE_S = 30
 TOKEN, NARROW = "t" * 40, "n" * 40
-STREAM = """
-id: office.door
-title: {zh: 门禁, en: Doors}
-format: json
-map: {"@timestamp": ts, user.name: who, event.action: what, message: note}
-identities: [user.name]
-typed: [event.action]
-idle_s: 1
-samples:
-  - line: '{"ts":"2025-03-03T09:00:00+08:00","who":"lin","what":"opened"}'
-    fields: {user.name: lin, event.action: opened}
-"""
 HOSTS = """
 id: office.hosts
 title: {zh: 主机, en: Hosts}
@@ -104,12 +93,7 @@ def tokens(tmp_path: Path) -> Path:
 @pytest.fixture
 def content(tmp_path: Path) -> Path:
     """A deployment's own content."""
-    top = tmp_path / "content"
-    (top / "streams/office").mkdir(parents=True)
-    (top / "detectors/office").mkdir(parents=True)
-    (top / "streams/office/door.yaml").write_text(STREAM)
-    (top / "detectors/office/door-forced.yaml").write_text(DETECTOR)
-    return top
+    return doors(tmp_path / "content")
 
 
 @pytest.fixture
@@ -273,7 +257,7 @@ def test_what_is_wrong_gets_one_clear_line_and_adds_nothing(serve: Start, home: 
 
 
 def test_without_a_file_of_tokens_nobody_may_send(serve: Start, content: Path) -> None:
-    (content / "streams/office/door.yaml").write_text(STREAM + "paths: [/nowhere/*.log]\n")
+    doors(content, "/nowhere/*.log")
     life = serve(XMSEC_INGEST_TOKENS="")
     assert life.post(body(1))[0] == 401
 

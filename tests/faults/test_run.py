@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.command import rows, started, xmsec
+from tests.doors import doors
 from tests.receivers import Web, web
 from tests.rooms import bearer
 
@@ -25,38 +26,6 @@ pytestmark = pytest.mark.faults
 
 DEADLINE_S = 30  # a line is there within two seconds; two busy cores may take their time
 MOBILE = "13959200417"
-STREAM = """
-id: office.door
-title: {zh: 门禁, en: Doors}
-format: json
-map: {"@timestamp": ts, user.name: who, event.action: what, message: note}
-identities: [user.name]
-typed: [event.action]
-paths: ["%s/door.log*"]
-idle_s: 1
-samples:
-  - line: '{"ts":"2025-03-03T09:00:00+08:00","who":"lin","what":"opened"}'
-    fields: {user.name: lin, event.action: opened}
-"""
-DETECTOR = """
-title: Door forced
-title_zh: 门被强行打开
-id: 3d9a1f52-0c55-5f5e-9a4e-6f1f0f4d7a10
-name: door-forced
-status: test
-level: high
-logsource: {product: office, service: office.door}
-detection: {forced: {event.action: forced}, condition: forced}
-entity: user.name
-playbooks: [contain-account]
-tests:
-  - name: a door is forced
-    given: {events: [{stream: office.door, user.name: lin, event.action: forced}]}
-    findings: [{entity: lin, severity: high}]
-  - name: a door is opened
-    given: {events: [{stream: office.door, user.name: lin, event.action: opened}]}
-    findings: []
-"""
 
 
 def line(number: int, who: str, what: str = "forced") -> str:
@@ -75,12 +44,7 @@ def logs(tmp_path: Path) -> Path:
 @pytest.fixture
 def content(tmp_path: Path, logs: Path) -> dict[str, str]:
     """A deployment's own content: one stream that names paths, one detector that asks for a playbook."""
-    top = tmp_path / "content"
-    (top / "streams/office").mkdir(parents=True)
-    (top / "detectors/office").mkdir(parents=True)
-    (top / "streams/office/door.yaml").write_text(STREAM % logs)
-    (top / "detectors/office/door-forced.yaml").write_text(DETECTOR)
-    return {"XMSEC_CONTENT_DIRS": str(top)}
+    return {"XMSEC_CONTENT_DIRS": str(doors(tmp_path / "content", f"{logs}/door.log*"))}
 
 
 class Service:

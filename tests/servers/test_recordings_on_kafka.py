@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
-from tests.command import KEY, XMSEC, new_home, rows, xmsec
+from tests.command import KEY, XMSEC, rows, xmsec
 from tests.command import environment as surroundings
 from tests.servers import real
+from tests.traffic import Same, finals, home_of, same, scanned, send, simulated
 
 from xmsec.model.types import Finding, Position, Tick
 from xmsec.runtime.faust import frames
@@ -25,45 +25,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 EVENTS = 8_000
 PARTITIONS = 3
-STREAMS = {
-    "gateway.log": "onestop-service.gateway",
-    "app-audit.jsonl": "onestop-service.app",
-    "auth.jsonl": "onestop-service.auth",
-    "postgresql.csv": "onestop-service.db",
-}
-NAMES = ",".join(STREAMS.values())
 ROLES = ("classify", "detect", "record")
-Same = tuple[str, str, str, str, str, str, int]
-
-
-def same(finding: Any) -> Same:
-    """What two runs must agree on."""
-    entity, window = finding["entity"], finding["window"]
-    named = (finding["detector"], entity["type"], entity["id"], window["start"], window["end"], finding["severity"])
-    return (*named, finding["count"])
-
-
-def finals(found: Sequence[Any]) -> list[Same]:
-    return sorted(same(finding) for finding in found if finding["state"] == "final")
-
-
-def home_of(folder: Path, traffic: Path, warm: Path) -> Path:
-    home = new_home(folder, warm)
-    imported = xmsec("ledger", "import", traffic / "ledger.yaml", "--home", home)
-    assert imported.returncode == 0, imported.stderr
-    return home
-
-
-def send(bootstrap: str, traffic: Path, half: int) -> None:
-    """Send one half of every file's lines to its stream's topic, spread over the partitions."""
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=256 << 10)
-    for name, stream in STREAMS.items():
-        lines = (traffic / name).read_bytes().splitlines()
-        for place in range(0, len(lines), 3):
-            if (place < len(lines) // 2) == (half == 0):
-                message = b"\n".join(lines[place : place + 3])
-                producer.send(f"xmsec.raw.{stream}", message, partition=place // 3 % PARTITIONS)
-    producer.close()
 
 
 class Told:
@@ -112,8 +74,8 @@ def events_in(bootstrap: str, topic: str) -> list[Position]:
     return [item[0].position for item in items if not isinstance(item, Tick)]
 
 
-def worker(home: Path, given: dict[str, str], *more: str) -> subprocess.Popen[bytes]:
-    command = [*XMSEC, "worker", *ROLES, "--streams", NAMES, "--idle", "10", "--seal-after", "2", "--home", str(home), *more]
+def worker(home: Path, names: str, given: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [*XMSEC, "worker", *ROLES, "--streams", names, "--idle", "10", "--seal-after", "2", "--home", str(home)]
     with (home / "worker.log").open("ab") as log:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(given))
 
@@ -126,13 +88,9 @@ def bootstrap(tmp_path: Path) -> Iterator[str]:
 
 
 def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, bootstrap: str) -> None:
-    traffic = tmp_path / "traffic"
-    made = xmsec("simulate", "--out", traffic, "--scenario", "onestop-service", "--events", EVENTS, "--seed", 4711)
-    assert made.returncode == 0, made.stderr
+    traffic = simulated(tmp_path / "traffic", EVENTS)
     once = home_of(tmp_path / "once", traffic, tmp_path)
-    named = [part for stream in STREAMS.values() for part in ("--stream", stream)]
-    scanned = xmsec("scan", *(traffic / name for name in STREAMS), *named, "--home", once, "--format", "jsonl")
-    expected = finals(rows(scanned.stdout))
+    expected = finals(scanned(once, traffic))
     assert len({one[0] for one in expected}) >= 4, "the traffic must make several detectors speak"
 
     key = tmp_path / "key"
@@ -140,18 +98,18 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     key.chmod(0o600)
     shelf = tmp_path / "recordings"
     given = {"XMSEC_KAFKA_BOOTSTRAP": bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
-    ensured = xmsec("topics", "ensure", "--partitions", PARTITIONS, "--streams", NAMES, env=given)
+    ensured = xmsec("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=given)
     assert ensured.returncode == 0, ensured.stderr
-    send(bootstrap, traffic, 0)
+    send(bootstrap, traffic, PARTITIONS, 0)
     homes = [home_of(tmp_path / name, traffic, once) for name in ("one", "two")]
     with ExitStack() as stack:
-        running = [worker(home, given) for home in homes]
+        running = [worker(home, traffic.names, given) for home in homes]
         stack.callback(lambda: [(process.kill(), process.wait()) for process in running])
         archive = Archive(str(shelf))
         real.until(lambda: len(archive.files()) >= 2)
         running[0].kill()
-        running.append(worker(homes[0], given))
-        send(bootstrap, traffic, 1)
+        running.append(worker(homes[0], traffic.names, given))
+        send(bootstrap, traffic, PARTITIONS, 1)
         told = Told(bootstrap)
         stack.callback(told.close)
         real.until(lambda: told.finals() == expected)
@@ -174,7 +132,7 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     assert copied.returncode == 0, copied.stderr
     written = events_in(bootstrap, "copy")
     # a classify that is killed says records again in another frame, and whoever reads them knows them by their position
-    assert len(set(written)) == sum(len((traffic / name).read_bytes().splitlines()) for name in STREAMS)
+    assert len(set(written)) == sum(len(log.records) for log in traffic.logs)
     own = xmsec("replay", "--to-topic", "xmsec.tokened", "--home", fresh, env=given)
     assert (own.returncode, b"in use" in own.stderr) == (1, True)
     trained = [

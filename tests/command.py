@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,33 @@ def xmsec(
     return subprocess.run(
         [*XMSEC, *map(str, arguments)], input=given, capture_output=True, env=environment(env), cwd=cwd, timeout=300
     )
+
+
+def called(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end in this process: a tenth of the time of `xmsec`, where the process is not the point."""
+    from xmsec.cli.main import main
+
+    out, err = BytesIO(), BytesIO()
+    before = dict(os.environ), sys.argv, sys.stdin, sys.stdout, sys.stderr
+    os.environ.clear()
+    os.environ.update(environment(env))
+    sys.argv, sys.stdin = ["xmsec", *map(str, arguments)], TextIOWrapper(BytesIO(given))
+    told = [TextIOWrapper(to, "utf-8", write_through=True) for to in (out, err)]  # held: one that goes closes its bytes
+    sys.stdout, sys.stderr = told
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        os.environ.clear()
+        os.environ.update(before[0])
+        _, sys.argv, sys.stdin, sys.stdout, sys.stderr = before
+    for one in told:
+        one.flush()
+    return subprocess.CompletedProcess(["xmsec", *map(str, arguments)], code, out.getvalue(), err.getvalue())
 
 
 def started(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import rows, started, table, xmsec
+from tests.command import called, rows, started, table
 from tests.doors import doors
 from tests.values import MOBILE
 
@@ -39,7 +39,7 @@ class Place:
         doors(self._top, time=name)
 
     def run(self, *arguments: str | Path) -> list[dict[str, Any]]:
-        done = xmsec(*arguments, "--home", self.home, "--format", "jsonl", env=self.env)
+        done = called(*arguments, "--home", self.home, "--format", "jsonl", env=self.env)
         assert done.returncode == 0, done.stderr
         return rows(done.stdout)
 

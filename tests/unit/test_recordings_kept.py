@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.command import new_home, rows, xmsec
+from tests.command import called as xmsec
+from tests.command import new_home, rows
 from tests.objectstore import bucket
 
 from xmsec.model.clock import EPOCH

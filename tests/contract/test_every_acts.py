@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contract.every_acts import ADA, BOB, EVE, NOON, SCENES, Engine, Kept, everything, incident_of, sqlite
 
@@ -68,7 +68,7 @@ def shown(steps: list[Act | Finding]) -> Any:
         return everything(kept)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(decided=acts(), again=st.lists(st.sampled_from(ALL), max_size=4), data=st.data())
 def test_whether_the_engine_or_people_spoke_first_and_how_often_changes_nothing(
     decided: list[Act], again: list[Finding], data: st.DataObject

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.command import new_home, rows, table, xmsec
 
 from xmsec.content.exceptions import ExceptionFile, exception_of, load_exceptions
@@ -136,8 +135,8 @@ def test_one_that_was_ended_or_is_followed_by_another_asks_for_nothing() -> None
     assert [one.exception for one in Exceptions([file({}), renewed]).judge([finding(EXPIRES)])] == ["two"]
 
 
-@given(st.permutations(range(6)))
-def test_of_several_the_first_by_name_covers_in_any_order(order: list[int]) -> None:
+@pytest.mark.parametrize("order", permutations(range(3)))
+def test_of_several_the_first_by_name_covers_in_any_order(order: tuple[int, ...]) -> None:
     files = [file({}, id=f"n{number}") for number in order]
     assert Exceptions(files).judge([finding()])[0].exception == "n0"
 

@@ -135,7 +135,7 @@ def test_one_that_was_ended_or_is_followed_by_another_asks_for_nothing() -> None
     assert [one.exception for one in Exceptions([file({}), renewed]).judge([finding(EXPIRES)])] == ["two"]
 
 
-@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_of_several_the_first_by_name_covers_in_any_order(order: tuple[int, ...]) -> None:
     files = [file({}, id=f"n{number}") for number in order]
     assert Exceptions(files).judge([finding()])[0].exception == "n0"

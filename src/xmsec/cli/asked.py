@@ -56,10 +56,8 @@ def casebook(given: Settings) -> Iterator[Casebook]:
     from xmsec.store.read import SqliteReader
     from xmsec.store.runs import Runs as SqliteRuns
     from xmsec.store.sqlite import SqliteStore
-    from xmsec.store.unfinished import refuse
 
     _there(given)
-    refuse(given.home)
     with closing(SqliteStore(given.store_path, {})) as store:
 
         def kept(beginning: str) -> Sequence[str]:
@@ -84,14 +82,15 @@ def asked(given: Settings) -> Iterator[Reader]:
         return
     from xmsec.store.read import SqliteReader
     from xmsec.store.sqlite import connect
-    from xmsec.store.unfinished import refuse
 
     _there(given)
-    refuse(given.home)
     with closing(connect(given.store_path)) as connection:
         yield SqliteReader(connection)
 
 
 def _there(given: Settings) -> None:
+    from xmsec.store.unfinished import refuse
+
+    refuse(given.home)
     if not given.store_path.exists():
         raise ConfigError("no such home", where=str(given.home), remedy="run xmsec demo or xmsec scan first, or name --home")

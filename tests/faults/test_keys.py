@@ -161,7 +161,6 @@ def test_who_does_not_know_the_newest_epoch_is_told_by_name(used: Path, tmp_path
     given = {"XMSEC_KEY_FILE": str(behind), "XMSEC_RECORDINGS": str(tmp_path / "shelf"), "XMSEC_ES_URL": "http://127.0.0.1:9"}
     for command in (
         ["scan", "-"],
-        ["incidents", "list"],
         ["replay"],
         ["worker", "classify"],
         ["worker", "record"],

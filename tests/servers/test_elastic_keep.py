@@ -55,7 +55,7 @@ def ids(client: Elasticsearch, alias: str) -> list[str]:
 def test_status_says_documents_size_schema_and_age(client: Elasticsearch, prefix: str) -> None:
     write(client, prefix, ALL, [])
     told = {one.index.removeprefix(f"{prefix}-"): one for one in status(client, NOW, prefix)}
-    assert sorted(told) == ["findings-0", "findings-2026.08", "findings-2026.11", "incidents-0", "labels-0", "runs-0"]
+    assert sorted(told) == ["acts-0", "findings-0", "findings-2026.08", "findings-2026.11", "incidents-0", "labels-0", "runs-0"]
     august = told["findings-2026.08"]
     assert (august.documents, august.schema, august.age_days) == (2, SCHEMA, 85)
     assert august.bytes > 0

@@ -51,7 +51,7 @@ def casebook(given: Settings) -> Iterator[Casebook]:
 
             yield Casebook(place, elastic_runs(client, given), indexed, given.es_url)
         return
-    from xmsec.cli.home import now
+    from xmsec.cli.home import key_of, now
     from xmsec.store.acts import SqliteActs
     from xmsec.store.read import SqliteReader
     from xmsec.store.runs import Runs as SqliteRuns
@@ -59,6 +59,7 @@ def casebook(given: Settings) -> Iterator[Casebook]:
 
     _there(given)
     with closing(SqliteStore(given.store_path, {})) as store:
+        store.claim(key_of(given, create=False).check)
 
         def kept(beginning: str) -> Sequence[str]:
             query = "SELECT id FROM incidents WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 2"
@@ -80,12 +81,14 @@ def asked(given: Settings) -> Iterator[Reader]:
             check(client, None, given.es_prefix)
             yield ElasticReader(client, given.es_prefix)
         return
+    from xmsec.cli.home import key_of
     from xmsec.store.read import SqliteReader
-    from xmsec.store.sqlite import connect
+    from xmsec.store.sqlite import SqliteStore
 
     _there(given)
-    with closing(connect(given.store_path)) as connection:
-        yield SqliteReader(connection)
+    with closing(SqliteStore(given.store_path, {})) as store:
+        store.claim(key_of(given, create=False).check)
+        yield SqliteReader(store.connection)
 
 
 def _there(given: Settings) -> None:

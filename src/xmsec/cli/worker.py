@@ -68,28 +68,33 @@ def worker(
     from xmsec.runtime.faust.app import worker as work
     from xmsec.runtime.faust.meter import Meter
     from xmsec.runtime.faust.rights import survey
+    from xmsec.store.elastic_ensure import check
 
     given = settings(home)
     wanted = _wanted(given, roles or ())
     begin()
-    control = controlled(given, key_of(given, create=False))
-    deployment, key_check = control.deployment, control.keyring.check
-    shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after)
-    meter = Meter(given.zone)
-    own = cluster(given, deployment.streams, streams)
     port = given.metrics_port if metrics_port is None else metrics_port
+    meter = Meter(given.zone)
     with elastic(given) as client, _delivering(given, meter, wanted) as notices, _watched(meter, given.host, port):
-        if not _compared(given, client, key_check):
+        keyring = key_of(given, create=False)
+        compared = _compared(given, client, keyring.check)
+        if wanted & {"index", "respond"}:
+            check(client, keyring.check, given.es_prefix)
+        control = controlled(given, keyring)
+        deployment = control.deployment
+        shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after)
+        own = cluster(given, deployment.streams, streams)
+        if not compared:
             survey(own, wanted)  # an error is one line: what is wrong with Kafka is said first, and alone
             remark("the key is not compared with all that was written: recordings or Elasticsearch do not answer")
-        responder = _responder(client, given, deployment, key_check) if "respond" in wanted else None
+        responder = _responder(client, given, deployment) if "respond" in wanted else None
         place = Place(
             own, given.home / "faust", idle_s=idle, recordings=shelf, meter=meter, responder=responder, notices=notices
         )
         control.taken = partial(_taken, control.roads, meter, responder)
         control.taken(deployment)
         with control.watching(own):
-            work(control.roads, place, wanted, _sink(client, key_check, given.es_prefix) if "index" in wanted else None)
+            work(control.roads, place, wanted, _sink(client, given.es_prefix) if "index" in wanted else None)
 
 
 def _wanted(given: Settings, roles: Collection[str]) -> set[str]:
@@ -155,15 +160,13 @@ def _watched(meter: Meter, host: str, port: int) -> Iterator[None]:
         yield
 
 
-def _responder(client: Elasticsearch, given: Settings, deployment: Deployment, key_check: str) -> Responder:
+def _responder(client: Elasticsearch, given: Settings, deployment: Deployment) -> Responder:
     import logging
 
     from xmsec.cli.desk import elastic_runs
     from xmsec.respond.connectors import every_connector
     from xmsec.runtime.responder import Responder
-    from xmsec.store.elastic_ensure import check
 
-    check(client, key_check, given.es_prefix)
     say = logging.getLogger("xmsec.worker").warning
     return Responder(deployment.playbooks, elastic_runs(client, given), every_connector(), lambda error: say("%s", error))
 
@@ -187,11 +190,8 @@ def _compared(given: Settings, client: Elasticsearch, key_check: str) -> bool:
     return True
 
 
-def _sink(client: Elasticsearch, key_check: str, prefix: str) -> Any:
+def _sink(client: Elasticsearch, prefix: str) -> Any:
     from xmsec.store.elastic import index as write
-    from xmsec.store.elastic_ensure import check
-
-    check(client, key_check, prefix)
 
     def sink(findings: Any, incidents: Any, _intents: Any) -> Any:
         return write(client, findings, incidents, prefix=prefix).refused

@@ -41,7 +41,6 @@ def pass_through(gauge: Gauge, site: Site) -> None:
 
     async def take(stream: Any) -> None:
         async for _ in stream:
-            gauge.begin()
             gauge.count(1)
 
     app.agent(app.topic(cluster.raw(STREAM), key_type=bytes, value_type=bytes))(take)
@@ -68,7 +67,6 @@ def consume(gauge: Gauge, site: Site) -> None:
             while True:
                 found = await consumer.getmany(timeout_ms=200, max_records=500)
                 if found:
-                    gauge.begin()
                     gauge.count(sum(map(len, found.values())))
         finally:
             await consumer.stop()

@@ -19,6 +19,7 @@ from xmsec.model.errors import ServiceError
 
 SAY_S = 0.05
 END_S = 60.0
+WARM = 0.2  # of the events; before, a new consumer group asks for each partition's first offset
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -34,12 +35,16 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a process says of itself. begun: when it took its first event; ended: when it had done all that was expected."""
+    """What a process says of itself.
+
+    begun, skipped: when it was warm, and how many events it had done by then; ended: when it had done all that was expected.
+    """
 
     now: Moment
     done: int
     rss_bytes: int
     begun: Moment | None
+    skipped: int
     ended: Moment | None
     ready: bool
 
@@ -48,25 +53,22 @@ class Gauge:
     """How far a process is; read by the thread that says it."""
 
     def __init__(self, expected: int) -> None:
-        self.done, self._expected = 0, expected
-        self.begun: Moment | None = None
-        self.ended: Moment | None = None
-        self.ready: Callable[[], bool] = lambda: self.begun is not None
-
-    def begin(self) -> None:
-        """Note that the first event is there."""
-        if self.begun is None:
-            self.begun = Moment.now()
+        self.done, self._expected, self._skipped = 0, expected, 0
+        self._begun: Moment | None = None
+        self._ended: Moment | None = None
+        self.ready: Callable[[], bool] = lambda: self.done > 0
 
     def count(self, events: int) -> None:
         """Note that so many more are done."""
         self.done += events
-        if self.ended is None and self.done >= self._expected:
-            self.ended = Moment.now()
+        if self._begun is None and self.done >= self._expected * WARM:
+            self._skipped, self._begun = self.done, Moment.now()
+        if self._ended is None and self.done >= self._expected:
+            self._ended = Moment.now()
 
     def said(self) -> Said:
         """Return everything."""
-        return Said(Moment.now(), self.done, rss_bytes(), self.begun, self.ended, self.ready())
+        return Said(Moment.now(), self.done, rss_bytes(), self._begun, self._skipped, self._ended, self.ready())
 
 
 def _run(work: Callable[..., None], line: Connection, expected: int, given: tuple[Any, ...]) -> None:
@@ -122,12 +124,12 @@ class Process:
             f"not done in {patience_s:.0f} s ({far} events were)", where="bench kafka", remedy="measure fewer events"
         )
 
-    def taken(self, patience_s: float) -> Taken:
-        """Wait until all that was expected is done; return what that took from the first event on."""
+    def taken(self, patience_s: float) -> tuple[Taken, int]:
+        """Wait until all that was expected is done; return what it took from when it was warm, and how many events that were."""
         said = self.until(lambda one: one.ended is not None, patience_s)
         assert said.begun is not None
         assert said.ended is not None
-        return Taken(said.ended.used_s - said.begun.used_s, said.ended.at_s - said.begun.at_s)
+        return Taken(said.ended.used_s - said.begun.used_s, said.ended.at_s - said.begun.at_s), said.done - said.skipped
 
     @property
     def started_s(self) -> float:

@@ -14,8 +14,7 @@ from xmsec.bench.kafka.load import STREAM
 from xmsec.bench.kafka.weight import Weighed, Weight
 from xmsec.bench.road import KEY
 from xmsec.classify.token import check_value
-from xmsec.model.ports import Matcher
-from xmsec.model.types import Context, Event, Finding, Key, Parsed
+from xmsec.model.types import Context, Finding, Key, Parsed
 from xmsec.pipeline.road import Road, Tokened
 from xmsec.runtime.assemble import assemble
 from xmsec.runtime.faust.talk import admin
@@ -97,7 +96,6 @@ def _watched(road: Road, gauge: Gauge, detects: bool) -> Road:
     """Return a road that tells how far it is: by what detectors saw, or else by what was classified."""
 
     def classify(batch: Sequence[Parsed]) -> Sequence[Tokened]:
-        gauge.begin()
         found = road.classify(batch)
         if not detects:
             gauge.count(len(batch))
@@ -105,19 +103,7 @@ def _watched(road: Road, gauge: Gauge, detects: bool) -> Road:
 
     weight = _Counted(gauge)
     detectors = {**road.detectors, weight.id: weight}
-    return msgspec.structs.replace(road, classify=classify, matcher=_Noted(road.matcher, gauge), detectors=detectors)
-
-
-class _Noted:
-    """A matcher that says when the first event is there."""
-
-    def __init__(self, matcher: Matcher, gauge: Gauge) -> None:
-        self._matcher, self._gauge, self.fields = matcher, gauge, matcher.fields
-
-    def match(self, batch: Sequence[Event]) -> Sequence[tuple[str, ...]]:
-        """Return what the matcher does."""
-        self._gauge.begin()
-        return self._matcher.match(batch)
+    return msgspec.structs.replace(road, classify=classify, detectors=detectors)
 
 
 class _Counted(Weight):

@@ -45,7 +45,7 @@ def limits(site: Site, events: int, say: Say) -> Limits:
             passed = process.taken(PATIENCE_S)
         with Process(consume, events, part) as process:
             consumed = process.taken(PATIENCE_S)
-    return Limits(speed(passed, events), speed(consumed, events), speed(bulk(site, DOCUMENTS), DOCUMENTS))
+    return Limits(speed(*passed), speed(*consumed), speed(bulk(site, DOCUMENTS), DOCUMENTS))
 
 
 def workers(site: Site, events: int, each: int, say: Say) -> dict[str, Speed]:
@@ -57,11 +57,12 @@ def workers(site: Site, events: int, each: int, say: Say) -> dict[str, Speed]:
             send(part.cluster, messages(Lines().line, range(events), each), PARTITIONS)
             for some in roles:
                 with Process(work, events, part, some) as process:
-                    found["_".join(some)] = speed(process.taken(PATIENCE_S), events)
+                    found["_".join(some)] = speed(*process.taken(PATIENCE_S))
     return found
 
 
 def speed(taken: Taken, events: int) -> Speed:
     """Say how fast that was."""
+    events = max(events, 1)
     wall_s, used_s = max(taken.wall_s, 1e-6), max(taken.used_s, 1e-6)
     return Speed(round(events / wall_s), round(events / used_s), round(used_s / events * 1e6, 1))

@@ -125,7 +125,7 @@ class Process:
         )
 
     def taken(self, patience_s: float) -> tuple[Taken, int]:
-        """Wait until all that was expected is done; return what it took from when it was warm, and how many events that were."""
+        """Wait until all that was expected is done; return what it took since it was warm, and for how many events."""
         said = self.until(lambda one: one.ended is not None, patience_s)
         assert said.begun is not None
         assert said.ended is not None

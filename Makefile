@@ -9,7 +9,7 @@ demo: setup  ## simulate a city's system and run the whole platform on it (ARGS=
 
 test: setup check  ## every check and every test
 	@scripts/servers.sh
-	@$(BIN)/python -m pytest -q -m "not long" $(ARGS)
+	@scripts/test.sh $(ARGS)
 
 test-long: setup  ## the costly ones at full length
 	@scripts/servers.sh

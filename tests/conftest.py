@@ -9,6 +9,8 @@ import pytest
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     _what_did_not_run(terminalreporter)
+    if seed := getattr(config.option, "randomly_seed", None):
+        terminalreporter.line(f"order of the tests: --randomly-seed={seed}")
     if config.option.markexpr == "long":
         _table(terminalreporter)
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from tests.command import called
 
 from xmsec.bench.clock import Legs
 from xmsec.bench.detection import Watch, detection, judged
@@ -50,6 +51,14 @@ def test_records_over_http_are_measured_beside_the_road_over_a_file(tmp_path: Pa
     costs = network_costs([shipped()], tmp_path / "cache", ZoneInfo("Asia/Shanghai"), Asked(1_500, 0, runs=1), lambda _: None)
     assert sorted(costs) == ["intake_ndjson", "intake_ndjson_gzip", "intake_text", "road_over_a_file", "road_over_http"]
     assert all(cost.us > 0 and cost.events_per_s > 0 for cost in costs.values())
+
+
+def test_pages_and_news_of_a_served_console_are_measured() -> None:
+    ran = called("bench", "console", "--findings", "300", "--clients", "2", "--seconds", "1")
+    told = json.loads(ran.stdout)
+    assert all(page["median_ms"] > 0 and page["size"] > 0 for page in told["pages"].values())
+    assert [run["clients"] for run in told["news"]] == [0, 2]
+    assert told["news"][1]["arrived"] > 0
 
 
 def test_a_mix_holds_the_real_log_and_as_many_values_as_it_says() -> None:

@@ -68,6 +68,24 @@ def kafka(
     write(encode(kafka(where, Asked(events, keys, restarts, memory), remark)))
 
 
+@app.command("console", epilog=example("xmsec bench console --findings 1000000 --clients 1,50"))
+def console(
+    findings: Annotated[int, typer.Option("--findings", help="Findings behind it.", min=1)] = 1_000_000,
+    clients: Annotated[str, typer.Option("--clients", help="Pages that wait for news, one run a number.")] = "1,50",
+    seconds: Annotated[float, typer.Option("--seconds", help="How long news arrive in a run.", min=1)] = 60.0,
+    home: Home = None,
+) -> None:
+    """Measure the console in a home of its own, or over indices of its own where XMSEC_ES_URL is set: pages, live news."""
+    from xmsec.bench.console.measure import Asked, console
+    from xmsec.cli.crowded import crowded
+    from xmsec.cli.output import encode, remark, write
+    from xmsec.cli.settings import settings
+
+    asked = Asked(findings, _numbers(clients, "--clients", "write 1,50"), seconds)
+    with crowded(settings(home)) as made:
+        write(encode(console(made, asked, remark)))
+
+
 @app.command("detection", epilog=example("xmsec bench detection --seeds 11,12,13"))
 def detection(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Names, separated by commas.", show_default="all")] = None,
@@ -84,7 +102,7 @@ def detection(
 
     dirs = content_dirs(settings(home))
     wanted = scenarios_of(dirs, scenario)
-    numbers = _seeds(seeds)
+    numbers = _numbers(seeds, "--seeds", "write 11,12,13")
     with progress("bench detection", len(numbers)) as bar:
         for done, seed in enumerate(numbers, 1):
             judged = detection(dirs, wanted, seed, events)
@@ -94,10 +112,10 @@ def detection(
             bar.to(done)
 
 
-def _seeds(given: str) -> list[int]:
+def _numbers(given: str, where: str, remedy: str) -> list[int]:
     from xmsec.model.errors import ConfigError
 
     try:
         return [int(one) for one in given.split(",")]
     except ValueError as error:
-        raise ConfigError("not numbers", where="--seeds", remedy="write 11,12,13") from error
+        raise ConfigError("not numbers", where=where, remedy=remedy) from error

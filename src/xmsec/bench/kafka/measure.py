@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 
+from xmsec.bench.indices import Connect, indices
 from xmsec.bench.kafka.endurance import growth, recovery, restarts
 from xmsec.bench.kafka.latency import latency
-from xmsec.bench.kafka.site import CONTENT, Connect, Site, indices
+from xmsec.bench.kafka.site import CONTENT, Site
 from xmsec.bench.kafka.speed import MANY, Say, limits, workers
+from xmsec.bench.road import KEY
+from xmsec.classify.token import check_value
 from xmsec.runtime.faust.topics import Cluster
 
 LATENCY_S = 20.0
@@ -52,7 +55,7 @@ def kafka(given: Given, asked: Asked, say: Say) -> dict[str, Any]:
         (Path(folder) / "cache").symlink_to(given.cache.resolve())
         cluster = msgspec.structs.replace(given.cluster, prefix=name, framing={})
         site = Site(cluster, given.connect, name, Path(folder), (*given.dirs, CONTENT), given.zone)
-        with indices(site):
+        with indices(site.connect, check_value(KEY), name):
             if asked.events:
                 found |= _speeds(site, asked, say)
             if asked.keys:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from xmsec.bench.indices import Connect
 from xmsec.bench.kafka.load import STREAM
 from xmsec.bench.kafka.weight import Weighed, Weight
 from xmsec.bench.road import KEY
-from xmsec.classify.token import check_value
 from xmsec.model.types import Context, Finding, Key, Parsed
 from xmsec.pipeline.road import Road, Tokened
 from xmsec.runtime.assemble import assemble
 from xmsec.runtime.faust.talk import admin
 from xmsec.runtime.faust.topics import Cluster, ensure
-from xmsec.store.elastic_ensure import ensure as ensure_indices
-from xmsec.store.elastic_schema import TABLES
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
-
     from xmsec.bench.kafka.process import Gauge
 
-Connect = Callable[[], AbstractContextManager["Elasticsearch"]]
 CONTENT = Path(__file__).parent / "content"
 PARTITIONS = 4
 
@@ -56,21 +51,6 @@ def fresh(site: Site, name: str) -> Iterator[Site]:
     finally:
         with admin(cluster.bootstrap, cluster.access) as client:
             client.delete_topics(cluster.topics)
-
-
-@contextmanager
-def indices(site: Site) -> Iterator[None]:
-    """Make indices of the bench's own, and delete them at the end."""
-    with site.connect() as client:
-        ensure_indices(client, check_value(KEY), site.prefix)
-    try:
-        yield
-    finally:
-        with site.connect() as client:
-            for index in client.indices.get(index=f"{site.prefix}-*"):
-                client.indices.delete(index=index)
-            for table in TABLES:
-                client.indices.delete_index_template(name=table.alias(site.prefix))
 
 
 def work(gauge: Gauge, site: Site, roles: Sequence[str]) -> None:

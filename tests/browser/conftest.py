@@ -22,6 +22,7 @@ from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Explanation
 from xmsec.runtime.service import Serving, application
+from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
 from xmsec.store.triage import SqliteTriage
@@ -62,7 +63,7 @@ class Room:
     def link(self, kind: str) -> str:
         """A one-time link."""
         path = {"first-admin": "welcome", "sign-in": "enter"}[kind]
-        return f"{self.url}/{path}/{self.desk.links.make(kind, EPOCH.resolution * 10**12)}"  # type: ignore[arg-type]  # one of two
+        return f"{self.url}/{path}/{self.desk.links.make(kind, EPOCH.resolution * 10**12)}"
 
 
 def explained(outcome: Outcome) -> Outcome:
@@ -82,7 +83,12 @@ def room(tmp_path: Path) -> Iterator[Room]:
         now = partial(datetime.now, UTC)
         kept = desk(tmp_path, now)
         stack.callback(kept.keep.close)
-        records = Records(lambda: SqliteReader(connections.mine()), SqliteTriage(connections.mine), ZoneInfo("Asia/Shanghai"))
+        records = Records(
+            lambda: SqliteReader(connections.mine()),
+            SqliteTriage(connections.mine),
+            ZoneInfo("Asia/Shanghai"),
+            flows=lambda: flows(connections.mine()),
+        )
         shared = house(records, kept, now)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))
         stack.callback(shared.live.end)

@@ -25,7 +25,7 @@ def console(
     from xmsec.cli.elastic import elastic
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
-    from xmsec.cli.rooms import rooms
+    from xmsec.cli.rooms import rooms, streams_of
     from xmsec.cli.settings import settings
     from xmsec.console.app import Records
     from xmsec.model.errors import XmsecError
@@ -50,7 +50,7 @@ def console(
                 return [str(error)]
             return []
 
-        records = Records(lambda: reader, ElasticTriage(client, given.es_prefix), given.zone)
+        records = Records(lambda: reader, ElasticTriage(client, given.es_prefix), given.zone, streams_of(given))
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)
             with Serving(app, given.host, port) as service, made.open():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from xmsec.cli.settings import Settings
     from xmsec.console.app import Desk, Records
+    from xmsec.console.ask import Lag
     from xmsec.console.live import Live
+    from xmsec.content.streams import Stream
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -67,6 +69,14 @@ def desk_of(home: Path) -> Iterator[Desk]:
         kept.keep.close()
 
 
+def streams_of(given: Settings) -> Mapping[str, Stream]:
+    """Load the streams of the content; what is wrong with others is said where the road is assembled."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.content.streams import load_streams
+
+    return load_streams(content_dirs(given))[0]
+
+
 @contextmanager
 def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     """Put the console together over what it shows."""
@@ -79,16 +89,24 @@ def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
 
 
 @contextmanager
-def embedded_rooms(given: Settings) -> Iterator[Rooms]:
-    """Put the console together over a home's store, with connections of its own beside the writer's."""
+def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
+    """Put the console together over a home's store, with connections beside the writer's. lag: bytes not read yet."""
     from xmsec.console.app import Records
+    from xmsec.store.figures import flows
     from xmsec.store.read import SqliteReader
     from xmsec.store.readers import Connections
     from xmsec.store.triage import SqliteTriage
 
     connections = Connections(given.store_path)
     try:
-        records = Records(lambda: SqliteReader(connections.mine()), SqliteTriage(connections.mine), given.zone)
+        records = Records(
+            lambda: SqliteReader(connections.mine()),
+            SqliteTriage(connections.mine),
+            given.zone,
+            streams_of(given),
+            lambda: flows(connections.mine()),
+            lag,
+        )
         with rooms(given, records) as made:
             yield made
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +76,7 @@ def run(
         with (
             deliveries.embedded(here.settings) as courier,
             _network(here) as net,
-            embedded_rooms(here.settings) as rooms,
+            embedded_rooms(here.settings, partial(_lag, tails)) as rooms,
             Service(path, at, _vitals(here, streams, tails, courier), net.intake, rooms.routes) as service,
             rooms.open(),
         ):
@@ -102,10 +103,14 @@ def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail], cour
         here.settings.store_path,
         here.settings.zone,
         here.budgets,
-        lag=lambda: {place: count for tail in tails for place, count in tail.lag().items()},
+        lag=partial(_lag, tails),
         unreadable=lambda: [f"{one.id}: {wrong}" for one in streams for wrong in unreadable(one.paths)],
         more=courier.metrics,
     )
+
+
+def _lag(tails: Sequence[Tail]) -> Mapping[tuple[str, ...], float]:
+    return {place: count for tail in tails for place, count in tail.lag().items()}
 
 
 def _listens(stream: Stream) -> bool:

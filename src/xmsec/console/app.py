@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 import msgspec
 from starlette.routing import Route
 
-from xmsec.console.ask import House
+from xmsec.console.ask import Flows, House, Lag, unknown
 from xmsec.console.audit import Audit
 from xmsec.console.guard import guarded
 from xmsec.console.keep import FILE, Keep
 from xmsec.console.limits import Limits
 from xmsec.console.live import Live
+from xmsec.console.pace import Pace
 from xmsec.console.pages.table import PAGES
 from xmsec.console.render import Renderer, assets
 from xmsec.console.sessions import Bearers, Links, Sessions
 from xmsec.console.texts import catalogue
 from xmsec.console.users import Users
+from xmsec.content.streams import Stream
 from xmsec.model.ports import Reader, Triage
 
 
 class Records(msgspec.Struct, frozen=True):
-    """What the console shows and changes. reader: opens what is read from, once a request; zone: of the times shown."""
+    """What the console shows and changes.
+
+    reader: opens what is read from, once a request; zone: of the times shown; streams: of the content; flows: what they
+    brought, None where nobody counts; lag: (stream, partition) → bytes that were not read yet.
+    """
 
     reader: Callable[[], Reader]
     triage: Triage
     zone: tzinfo
+    streams: Mapping[str, Stream] = {}
+    flows: Flows = unknown
+    lag: Lag = dict
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -68,6 +77,10 @@ def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: froz
         live=Live(records.reader),
         now=now,
         zone=records.zone,
+        streams=records.streams,
+        flows=records.flows,
+        lag=records.lag,
+        pace=Pace(now),
         hosts=hosts,
     )
 

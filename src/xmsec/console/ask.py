@@ -14,11 +14,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from xmsec.console.access import Permission, Principal
 from xmsec.console.audit import Audit
 from xmsec.console.limits import Limits
+from xmsec.console.pace import Pace
 from xmsec.console.scoped import Scoped, ScopedTriage
 from xmsec.console.sessions import Bearers, Links, Session, Sessions
 from xmsec.console.texts import Catalogue, one_language
 from xmsec.console.users import LANGUAGES, Users
-from xmsec.model.ports import Reader, Triage
+from xmsec.content.streams import Stream
+from xmsec.model.ports import Flow, Reader, Triage
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -37,8 +39,20 @@ class Renders(Protocol):
         ...
 
 
+Flows = Callable[[], Mapping[str, Flow] | None]
+Lag = Callable[[], Mapping[tuple[str, ...], float]]
+
+
+def unknown() -> None:
+    """Say that nobody counts what streams bring."""
+
+
 class House(msgspec.Struct, frozen=True):
-    """What all pages share. reader: opens what is read from, once a request; hosts: names under which it is asked for."""
+    """What all pages share.
+
+    reader: opens what is read from, once a request; streams: of the content; flows: what they brought, None where nobody
+    counts; lag: bytes that were not read yet; hosts: names under which it is asked for.
+    """
 
     reader: Callable[[], Reader]
     triage: Triage
@@ -54,6 +68,10 @@ class House(msgspec.Struct, frozen=True):
     live: Live
     now: Callable[[], datetime]
     zone: tzinfo
+    streams: Mapping[str, Stream]
+    flows: Flows
+    lag: Lag
+    pace: Pace
     hosts: frozenset[str] = frozenset()
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +14,8 @@ from xmsec.console.keep import Keep
 from xmsec.model.clock import rfc3339
 
 GENESIS = "0" * 64
+_END = 2**62
+_AT_ONCE = 5_000  # entries that are checked while nobody else can write
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -25,6 +28,19 @@ class Entry(msgspec.Struct, frozen=True):
     body: dict[str, str]
     at: str
     hash: str
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which entries are meant; what is empty asks for nothing."""
+
+    kind: str = ""
+    by: str = ""
+    what: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+ANY = Wanted()
 
 
 def link(previous: str, entry: Entry) -> str:
@@ -48,20 +64,47 @@ class Audit:
             row = (bare.number, kind, by, what, facts, bare.at, link(last[1], bare))
             connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def entries(self, before: int | None = None, limit: int = 100) -> Sequence[Entry]:
+    def entries(self, before: int | None = None, limit: int = 100, wanted: Wanted = ANY) -> Sequence[Entry]:
         """Return the latest entries, the newest first; before: older than this number."""
+        terms: list[str] = ["number < ?"]
+        bound: list[int | str] = [_END if before is None else before]
+        for term, value in (("kind = ?", wanted.kind), ("by = ?", wanted.by), ("what = ?", wanted.what)):
+            if value:
+                terms.append(term)
+                bound.append(value)
+        for term, at in (("at >= ?", wanted.since), ("at < ?", wanted.until)):
+            if at is not None:
+                terms.append(term)
+                bound.append(rfc3339(at))
+        return self._read(f"{' AND '.join(terms)} ORDER BY number DESC LIMIT ?", (*bound, limit))
+
+    def told_of(self, name: str, limit: int) -> Sequence[Entry]:
+        """Return the latest that was done by somebody, or to them."""
+        both = {one.number: one for wanted in (Wanted(by=name), Wanted(what=name)) for one in self.entries(None, limit, wanted)}
+        return [both[number] for number in sorted(both, reverse=True)[:limit]]
+
+    def named(self, column: Literal["kind", "by"]) -> Sequence[str]:
+        """Return the kinds that there are, or those who did something; each is one step in an index."""
         with self._keep.reading() as connection:
             rows = connection.execute(
-                "SELECT number, kind, by, what, body, at, hash FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?",
-                (2**62 if before is None else before, limit),
+                f"WITH RECURSIVE each(one) AS (SELECT min({column}) FROM audit UNION ALL"
+                f" SELECT (SELECT min({column}) FROM audit WHERE {column} > one) FROM each WHERE one IS NOT NULL)"
+                " SELECT one FROM each WHERE one <> ''"
             ).fetchall()
-        return [Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) for row in rows]
+        return [one for (one,) in rows]
 
     def broken(self) -> int | None:
-        """Return the number of the first entry that does not follow from those before it, or None when all do."""
+        """Return the number of the first entry that does not follow from those before it, or None when all do. Reads all."""
         previous, expected = GENESIS, 1
-        for entry in reversed(self.entries(limit=-1)):
-            if entry.number != expected or entry.hash != link(previous, entry):
-                return expected
-            previous, expected = entry.hash, expected + 1
+        while some := self._read("number >= ? ORDER BY number LIMIT ?", (expected, _AT_ONCE)):
+            for entry in some:
+                if entry.number != expected or entry.hash != link(previous, entry):
+                    return expected
+                previous, expected = entry.hash, expected + 1
         return None
+
+    def _read(self, where: str, bound: Sequence[Any]) -> list[Entry]:
+        query = f"SELECT number, kind, by, what, body, at, hash FROM audit WHERE {where}"
+        with self._keep.reading() as connection:
+            rows = connection.execute(query, bound).fetchall()
+        return [Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) for row in rows]

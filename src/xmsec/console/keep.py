@@ -16,7 +16,6 @@ from threading import RLock
 from xmsec.model.errors import ConfigError
 
 FILE = "console.sqlite"
-_VERSION = 1
 _SCHEMA = """
 CREATE TABLE users (
     name TEXT PRIMARY KEY, password TEXT NOT NULL, language TEXT NOT NULL, theme TEXT NOT NULL,
@@ -45,6 +44,14 @@ CREATE TABLE audit (
 CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
 """
+_ADMINISTRATION = """
+ALTER TABLE tokens ADD COLUMN used TEXT NOT NULL DEFAULT '';
+CREATE INDEX audit_by_kind ON audit (kind, number);
+CREATE INDEX audit_by_person ON audit (by, number);
+CREATE INDEX audit_by_subject ON audit (what, number);
+CREATE INDEX audit_by_time ON audit (at);
+"""
+_VERSIONS = (_SCHEMA, _ADMINISTRATION)  # what each version adds; forward only
 
 
 class Keep:
@@ -68,12 +75,12 @@ class Keep:
     def _begin(self) -> None:
         with self.writing() as connection:
             (present,) = connection.execute("PRAGMA user_version").fetchone()
-            if present > _VERSION:
+            if present > len(_VERSIONS):
                 raise ConfigError("written by a newer xmsec", where=str(self.path), remedy="upgrade xmsec")
-            if present < _VERSION:
-                for statement in _statements(_SCHEMA):
+            for script in _VERSIONS[present:]:
+                for statement in _statements(script):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
 
     def close(self) -> None:
         """Give the file back."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
 
 import msgspec
 
@@ -19,7 +18,8 @@ from xmsec.model.errors import ConfigError
 IDLE = timedelta(minutes=30)  # without a request of a person; what a page asks by itself does not count
 LONGEST = timedelta(hours=12)  # a shift; then the password again
 SEEN = timedelta(seconds=30)  # how old `seen` may be, so that not every request writes
-LinkKind = Literal["first-admin", "sign-in"]
+USED = timedelta(minutes=1)  # how old a token's `used` may be
+_INVITED = "invited "
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -72,12 +72,12 @@ class Sessions:
 
 
 class Links:
-    """One-time links that are printed on a terminal."""
+    """One-time links: printed on a terminal, or handed on by an administrator to the person whose name they hold."""
 
     def __init__(self, keep: Keep, now: Callable[[], datetime]) -> None:
         self._keep, self._now = keep, now
 
-    def make(self, kind: LinkKind, lasts: timedelta) -> str:
+    def make(self, kind: str, lasts: timedelta) -> str:
         """Return the secret of a new link; earlier ones of its kind are void."""
         secret = made()
         with self._keep.writing() as connection:
@@ -85,27 +85,39 @@ class Links:
             connection.execute("INSERT INTO links VALUES (?, ?, ?)", (hashed(secret), kind, rfc3339(self._now() + lasts)))
         return secret
 
-    def valid(self, secret: str, kind: LinkKind) -> bool:
+    def invite(self, name: str, lasts: timedelta) -> str:
+        """Return the secret of a link by which a person sets their password; earlier ones of theirs are void."""
+        return self.make(f"{_INVITED}{name}", lasts)
+
+    def invited(self, secret: str) -> str | None:
+        """Return whose password a link sets, while it can be used."""
+        with self._keep.reading() as connection:
+            row = connection.execute("SELECT kind, expires FROM links WHERE hash = ?", (hashed(secret),)).fetchone()
+        found = row is not None and row[0].startswith(_INVITED) and from_rfc3339(row[1]) > self._now()
+        return row[0].removeprefix(_INVITED) if found else None
+
+    def valid(self, secret: str, kind: str) -> bool:
         """Whether a link can still be used."""
         with self._keep.reading() as connection:
             row = connection.execute("SELECT expires FROM links WHERE hash = ? AND kind = ?", (hashed(secret), kind)).fetchone()
         return row is not None and from_rfc3339(row[0]) > self._now()
 
-    def use(self, secret: str, kind: LinkKind) -> bool:
-        """Use a link up: true once."""
+    def use(self, secret: str, kind: str | None) -> bool:
+        """Use a link up: true once. kind: None for one that names a person."""
         with self._keep.writing() as connection:
-            valid = self.valid(secret, kind)
+            valid = self.invited(secret) is not None if kind is None else self.valid(secret, kind)
             connection.execute("DELETE FROM links WHERE hash = ?", (hashed(secret),))
         return valid
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A machine's token as administration sees it."""
+    """A machine's token as administration sees it. used: when it last was, by the minute."""
 
     name: str
     grant: Grant
     disabled: bool
     created: str
+    used: str = ""
 
 
 class Bearers:
@@ -121,7 +133,7 @@ class Bearers:
             if connection.execute("SELECT 1 FROM tokens WHERE name = ?", (name,)).fetchone():
                 raise ConfigError("the name is taken", where=name, remedy="choose another")
             row = (hashed(secret), name, grant.role, " ".join(grant.systems), rfc3339(self._now()))
-            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, 0, ?)", row)
+            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, 0, ?, '')", row)
             self._audit.note("token.added", by, name, {"role": grant.role, "systems": row[3]})
         return secret
 
@@ -140,12 +152,20 @@ class Bearers:
             return None
         with self._keep.reading() as connection:
             row = connection.execute(
-                "SELECT name, role, systems FROM tokens WHERE hash = ? AND disabled = 0", (hashed(secret.strip()),)
+                "SELECT name, role, systems, used FROM tokens WHERE hash = ? AND disabled = 0", (hashed(secret.strip()),)
             ).fetchone()
-        return None if row is None else Principal(row[0], (granted(row[1], row[2].split()),), machine=True)
+        if row is None:
+            return None
+        now = self._now()
+        if not row[3] or now - from_rfc3339(row[3]) > USED:
+            with self._keep.writing() as connection:
+                connection.execute("UPDATE tokens SET used = ? WHERE name = ?", (rfc3339(now), row[0]))
+        return Principal(row[0], (granted(row[1], row[2].split()),), machine=True)
 
     def every(self) -> Sequence[Token]:
         """Return all tokens by name."""
         with self._keep.reading() as connection:
-            rows = connection.execute("SELECT name, role, systems, disabled, created FROM tokens ORDER BY name").fetchall()
-        return [Token(row[0], granted(row[1], row[2].split()), bool(row[3]), row[4]) for row in rows]
+            rows = connection.execute(
+                "SELECT name, role, systems, disabled, created, used FROM tokens ORDER BY name"
+            ).fetchall()
+        return [Token(row[0], granted(row[1], row[2].split()), bool(row[3]), *row[4:]) for row in rows]

@@ -9,25 +9,32 @@ from typing import get_args
 
 import msgspec
 
-from xmsec.console.access import Grant, Principal, Role
+from xmsec.console.access import EVERY, Grant, Principal, Role
 from xmsec.console.audit import Audit
 from xmsec.console.keep import Keep
 from xmsec.console.secret import of_password, opens
 from xmsec.model.clock import rfc3339
-from xmsec.model.errors import ConfigError
+from xmsec.model.errors import ConfigError, PolicyError
 
 LANGUAGES = ("zh", "en")
 THEMES = ("auto", "light", "dark", "wall")  # wall: the large screen of a control room
-_NAME = re.compile(r"[\w.@-]{1,64}")
+NAME_CHARACTERS = 64
+_NAME = re.compile(rf"[\w.@-]{{1,{NAME_CHARACTERS}}}")
+
+
+def _administers(grant: Grant) -> bool:
+    return grant.role == "admin" and EVERY in grant.systems
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person as administration sees them."""
+    """A person as administration sees them. sessions: how many are open; seen: when one of them last asked for something."""
 
     name: str
     grants: tuple[Grant, ...]
     disabled: bool
     created: str
+    sessions: int = 0
+    seen: str = ""
 
 
 class Users:
@@ -50,9 +57,11 @@ class Users:
             self.grant(name, grants, by)
 
     def grant(self, name: str, grants: Sequence[Grant], by: str) -> None:
-        """Give a person these roles and no others; who is signed in must sign in again. Raises ConfigError."""
+        """Give a person these roles and no others; who is signed in must sign in again. Raises ConfigError, PolicyError."""
         with self._keep.writing() as connection:
             self._present(name)
+            if not any(map(_administers, grants)):
+                self._spare(name)
             connection.execute("DELETE FROM grants WHERE name = ?", (name,))
             rows = [(name, one.role, " ".join(one.systems)) for one in grants]
             connection.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", rows)
@@ -60,9 +69,11 @@ class Users:
             self._audit.note("user.roles", by, name, {role: systems for _, role, systems in rows})
 
     def disable(self, name: str, by: str, *, disabled: bool = True) -> None:
-        """Let a person in no more, or again. Raises ConfigError."""
+        """Let a person in no more, or again. Raises ConfigError, PolicyError."""
         with self._keep.writing() as connection:
             self._present(name)
+            if disabled:
+                self._spare(name)
             connection.execute("UPDATE users SET disabled = ? WHERE name = ?", (disabled, name))
             connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
             self._audit.note("user.disabled" if disabled else "user.enabled", by, name)
@@ -75,6 +86,13 @@ class Users:
             connection.execute("UPDATE users SET password = ? WHERE name = ?", (kept, name))
             connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
             self._audit.note("user.password", by, name)
+
+    def leave(self, name: str, by: str) -> None:
+        """End every session of a person. Raises ConfigError."""
+        with self._keep.writing() as connection:
+            self._present(name)
+            connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
+            self._audit.note("user.sessions-ended", by, name)
 
     def known(self, name: str, password: str) -> bool:
         """Whether this is the password of a person who may come in."""
@@ -98,14 +116,23 @@ class Users:
     def every(self) -> Sequence[User]:
         """Return all people by name."""
         with self._keep.reading() as connection:
-            rows = connection.execute("SELECT name, disabled, created FROM users ORDER BY name").fetchall()
-            return [User(name, self._grants(name), bool(disabled), created) for name, disabled, created in rows]
+            rows = connection.execute(
+                "SELECT u.name, disabled, u.created, count(s.hash), COALESCE(max(s.seen), '') FROM users u"
+                " LEFT JOIN sessions s ON s.name = u.name GROUP BY u.name ORDER BY u.name"
+            ).fetchall()
+            return [User(name, self._grants(name), bool(disabled), *rest) for name, disabled, *rest in rows]
 
     def _grants(self, name: str) -> tuple[Grant, ...]:
         with self._keep.reading() as connection:
             rows = connection.execute("SELECT role, systems FROM grants WHERE name = ? ORDER BY role", (name,)).fetchall()
         known: dict[str, Role] = {one: one for one in get_args(Role)}
         return tuple(Grant(known[role], tuple(systems.split())) for role, systems in rows if role in known)
+
+    def _spare(self, name: str) -> None:
+        """Refuse a change that leaves nobody who can manage people."""
+        managing = [one.name for one in self.every() if not one.disabled and any(map(_administers, one.grants))]
+        if managing == [name]:
+            raise PolicyError("the last administrator", where=name, remedy="make another one first")
 
     def _present(self, name: str) -> None:
         with self._keep.reading() as connection:

@@ -256,6 +256,20 @@ class Reader(Protocol):
         ...
 
 
+class Flow(msgspec.Struct, frozen=True):
+    """What became of one stream's records since its home began.
+
+    records: all that came; counts: by what became of them; refused: (leg, reason) → dead letters; heard: the latest event time;
+    received: when the last record or tick came.
+    """
+
+    records: int = 0
+    counts: Mapping[str, int] = {}
+    refused: Mapping[tuple[str, str], int] = {}
+    heard: datetime | None = None
+    received: datetime | None = None
+
+
 class Triage(Protocol):
     """What people set on findings and incidents, beside what the engine writes."""
 

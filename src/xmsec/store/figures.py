@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
 
+from xmsec.model.ports import Flow
 from xmsec.model.types import SEVERITIES, Clock, Source
 from xmsec.store.states import micros
+
+CAME = ("parsed", "blank", "rejected")  # each record is one of them
 
 _clock = msgspec.msgpack.Decoder(Clock)
 
@@ -53,6 +56,34 @@ def event_times(connection: sqlite3.Connection) -> Mapping[Source, datetime | No
     """Return the latest event time of each partition."""
     rows = connection.execute("SELECT stream, partition, body FROM clocks")
     return {(stream, partition): _clock.decode(body).maximum for stream, partition, body in rows}
+
+
+def flows(connection: sqlite3.Connection) -> Mapping[str, Flow]:
+    """Return what each stream brought. Reads what is counted by stream, not records."""
+    by: dict[str, dict[str, int]] = {}
+    for (what, stream, _), total in counts(connection).items():
+        of = by.setdefault(stream, {})
+        of[what] = of.get(what, 0) + total
+    refused: dict[str, dict[tuple[str, str], int]] = {}
+    for stream, leg, reason, total in connection.execute("SELECT stream, leg, reason, total FROM dead_totals"):
+        refused.setdefault(stream, {})[leg, reason] = total
+    clocks: dict[str, list[Clock]] = {}
+    for stream, body in connection.execute("SELECT stream, body FROM clocks"):
+        clocks.setdefault(stream, []).append(_clock.decode(body))
+    return {
+        name: Flow(
+            sum(by.get(name, {}).get(what, 0) for what in CAME),
+            by.get(name, {}),
+            refused.get(name, {}),
+            _latest(one.maximum for one in clocks.get(name, ())),
+            _latest(one.received for one in clocks.get(name, ())),
+        )
+        for name in {*by, *refused, *clocks}
+    }
+
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((one for one in moments if one is not None), default=None)
 
 
 def size_bytes(connection: sqlite3.Connection) -> int:

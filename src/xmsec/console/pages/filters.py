@@ -72,13 +72,14 @@ def read(asked: QueryParams, zone: tzinfo) -> Filter:
     return Filter(
         where,
         asked.get("q", "").strip()[:CHARACTERS],
-        _time(asked.get("since", ""), zone),
-        _time(asked.get("until", ""), zone),
+        moment(asked.get("since", ""), zone),
+        moment(asked.get("until", ""), zone),
         order if order in ORDERS else ORDERS[0],
     )
 
 
-def _time(text: str, zone: tzinfo) -> datetime | None:
+def moment(text: str, zone: tzinfo) -> datetime | None:
+    """Read a time; one without an offset is one of `zone`, an empty text none. Raises InputError."""
     if not text:
         return None
     local = text.removesuffix("Z") == text and "+" not in text

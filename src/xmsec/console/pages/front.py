@@ -10,10 +10,10 @@ from xmsec.console.access import Grant
 from xmsec.console.ask import Ask, Page, View
 from xmsec.console.guard import cookie, visit
 from xmsec.console.render import assets
-from xmsec.model.errors import XmsecError
+from xmsec.console.users import NAME_CHARACTERS
+from xmsec.model.errors import ConfigError, XmsecError
 
 _STATIC = assets()
-NAME_CHARACTERS = 64
 
 
 def home(ask: Ask) -> Response:
@@ -92,6 +92,36 @@ def first_admin(ask: Ask) -> Response:
     return _enter(ask, name, "/")
 
 
+def join(ask: Ask) -> Response:
+    """Show whom an administrator's link names the form that sets their password."""
+    return _joining(ask)
+
+
+def joined(ask: Ask) -> Response:
+    """Set the password of whom the link names, use the link up, and let them in."""
+    secret = ask.request.path_params["secret"]
+    name = ask.house.links.invited(secret)
+    if name is None:
+        return _joining(ask)
+    if ask.value("password") != ask.value("again"):
+        return _joining(ask, 400, ask.t("front.not-the-same"))
+    try:
+        with ask.house.keep.writing():
+            ask.house.users.password(name, ask.value("password"), name)
+            ask.house.links.use(secret, None)
+    except ConfigError:
+        return _joining(ask, 400, ask.t("front.password-length"))
+    return _enter(ask, name, "/")
+
+
+def _joining(ask: Ask, status: int = 200, problem: str = "") -> Response:
+    secret = ask.request.path_params["secret"]
+    name = ask.house.links.invited(secret)
+    if name is None or ask.house.users.principal(name) is None:
+        return ask.problem(410, ask.t("front.join-used"))
+    return ask.page("front_join.html", status, secret=secret, visit=visit(ask), problem=problem, name=name)
+
+
 def by_link(ask: Ask) -> Response:
     """Let the demo's local browser in, once."""
     names = [user.name for user in ask.house.users.every() if not user.disabled]
@@ -124,6 +154,8 @@ PAGE = Page(
         View("/logout", "signed-in", sign_out, "POST"),
         View("/welcome/{secret}", "anyone", welcome),
         View("/welcome/{secret}", "anyone", first_admin, "POST"),
+        View("/join/{secret}", "anyone", join),
+        View("/join/{secret}", "anyone", joined, "POST"),
         View("/enter/{secret}", "anyone", by_link),
     ),
 )

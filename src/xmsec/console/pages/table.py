@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from xmsec.console.ask import Page
-from xmsec.console.pages import account, api, findings, front
+from xmsec.console.pages import account, admin, api, audit, findings, front, sources
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
     findings.PAGE,
+    sources.PAGE,
+    admin.PAGE,
+    audit.PAGE,
     account.PAGE,
     api.PAGE,
 )

@@ -1,0 +1,127 @@
+"""Sources and their health: what each stream brought, how fast, what was refused and why, and which have fallen silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from xmsec.console.access import EVERY
+from xmsec.console.ask import Ask, Page, View
+from xmsec.content.streams import Stream
+from xmsec.model.clock import rfc3339
+from xmsec.model.ports import Flow, Query
+
+ROWS = 50
+SILENCES = 200  # findings that are looked through for the latest of each stream
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One stream as the page shows it. flow: None where nothing of it is known; rate: records a second, None: not yet known."""
+
+    id: str
+    stream: Stream | None
+    flow: Flow | None
+    rate: float | None
+    lag: int | None
+    silent: bool
+    told: str
+
+    @property
+    def system(self) -> str:
+        """Its system."""
+        return self.id.partition(".")[0]
+
+    @property
+    def heard(self) -> str:
+        """The latest event time."""
+        return rfc3339(self.flow.heard) if self.flow and self.flow.heard else ""
+
+    @property
+    def received(self) -> str:
+        """When the last record came."""
+        return rfc3339(self.flow.received) if self.flow and self.flow.received else ""
+
+
+def listed(ask: Ask) -> Response:
+    """Show all streams that who asks may see."""
+    return ask.page("sources.html", **_figures(ask))
+
+
+def figures(ask: Ask) -> Response:
+    """Show what has become of them since: the page asks by itself."""
+    return ask.page("sources_figures.html", **_figures(ask))
+
+
+def _figures(ask: Ask) -> Mapping[str, Any]:
+    flows = ask.house.flows()
+    reached = ask.who.reaches("sources.read")
+    names = sorted({*ask.house.streams, *(flows or {})})
+    seen = [name for name in names if EVERY in reached or name.partition(".")[0] in reached]
+    sources = _sources(ask, seen, flows)
+    refused = [(name, *why, total) for name in seen if flows and name in flows for why, total in flows[name].refused.items()]
+    return {
+        "sources": sources,
+        "known": flows is not None,
+        "refused": sorted(refused, key=lambda one: (-one[-1], one)),
+        "heard": sum(one.flow is not None for one in sources),
+        "records": sum(one.flow.records for one in sources if one.flow),
+        "rate": None if all(one.rate is None for one in sources) else sum(one.rate or 0 for one in sources),
+        "silent": sum(one.silent for one in sources),
+    }
+
+
+def dead(ask: Ask) -> Response:
+    """Show the latest records that were refused: where they stand and why, never what they hold."""
+    if ask.house.flows() is None:
+        return ask.page("sources_dead.html", rows=(), next=None, stream="")
+    stream = ask.request.query_params.get("stream", "")
+    where: dict[str, tuple[str, ...]] = {"stream": (stream,)} if stream else {}
+    page = ask.reader("sources.read").page(Query("dead", where, limit=ROWS), ask.request.query_params.get("after"))
+    part = "sources_dead_rows.html" if ask.partial else "sources_dead.html"
+    return ask.page(part, rows=page.rows, next=page.next, stream=stream)
+
+
+def _sources(ask: Ask, names: Sequence[str], flows: Mapping[str, Flow] | None) -> list[Source]:
+    rates = ask.house.pace.rates({name: flow.records for name, flow in flows.items()}) if flows else None
+    lag: dict[str, int] = {}
+    for (name, *_), behind in ask.house.lag().items():
+        lag[name] = lag.get(name, 0) + int(behind)
+    told = _silences(ask)
+    sources = []
+    for name in names:
+        stream, flow = ask.house.streams.get(name), (flows or {}).get(name)
+        silent = _silent(stream, flow, ask.house.now())
+        rate = None if rates is None or flow is None else rates.get(name, 0.0)
+        sources.append(Source(name, stream, flow, rate, lag.get(name), silent, told.get(name, "")))
+    return sorted(sources, key=lambda one: (not one.silent, one.flow is None, one.id))
+
+
+def _silences(ask: Ask) -> Mapping[str, str]:
+    """Return when each stream was last found silent."""
+    found: dict[str, str] = {}
+    for row in ask.reader("sources.read").page(Query("findings", {"kind": ("silence",)}, limit=SILENCES)).rows:
+        entity: Any = row["entity"]
+        found.setdefault(entity["id"], str(row["time"]))
+    return found
+
+
+def _silent(stream: Stream | None, flow: Flow | None, now: datetime) -> bool:
+    """Whether a stream that says how long it may say nothing has said nothing for longer, by the clock on the wall."""
+    if stream is None or stream.silence_s is None or flow is None or flow.heard is None:
+        return False
+    return now - flow.heard > timedelta(seconds=stream.silence_s)
+
+
+PAGE = Page(
+    "sources",
+    (
+        View("/sources", "sources.read", listed),
+        View("/sources/figures", "sources.read", figures, by_itself=True),
+        View("/sources/dead", "sources.read", dead),
+    ),
+    icon="sources",
+)

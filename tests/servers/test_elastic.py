@@ -27,8 +27,10 @@ from xmsec.store.elastic_acts import ElasticActs
 from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_read import ElasticReader
 from xmsec.store.elastic_schema import incident_index
+from xmsec.store.elastic_triage import ElasticTriage
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import SqliteStore
+from xmsec.store.triage import SqliteTriage
 
 pytestmark = pytest.mark.servers
 
@@ -67,7 +69,21 @@ def test_it_says_what_the_embedded_store_says(
     with closing(SqliteStore(tmp_path / "s", CODECS)) as store:
         store.commit(MADE)
         embedded = SqliteReader(store.connection)
+        for triage in (ElasticTriage(client, prefix), SqliteTriage(lambda: store.connection)):
+            triage.set("findings", [FINDINGS[0].id], "acknowledged", "wang")
+            triage.set("incidents", [INCIDENTS[1].id], "closed", "li")
+        times = sorted(finding.time for finding in FINDINGS)
         for query in (
+            Query("findings", {"status": ("closed", "acknowledged")}, limit=2),
+            Query("findings", {"status": ("new",)}, order="time", limit=5),
+            Query("findings", {"assignee": ("wang",)}),
+            Query("findings", {"assignee": ("",)}, order="-risk", limit=50),
+            Query("findings", since=times[3], until=times[-3], limit=4),
+            Query("findings", text="USER-1 toys", limit=3),
+            Query("findings", {"stage": ("",), "grade": ("",)}, limit=40),
+            Query("incidents", {"status": ("closed",)}),
+            Query("incidents", {"system": ("toys",), "assignee": ("",)}, limit=3),
+            Query("incidents", text="user-2"),
             Query("findings", limit=3),
             Query("findings", {"severity": ("high",)}, order="severity", limit=4),
             Query("findings", {"entity.id": ("user-1", "user-2")}, order="-count", limit=2),
@@ -76,9 +92,17 @@ def test_it_says_what_the_embedded_store_says(
             Query("incidents", {"status": ("new",)}, order="-opened", limit=2),
             Query("incidents", order="risk", limit=1),
         ):
-            for ours, theirs in zip(rows(reader, query), rows(embedded, query), strict=True):
+            told = rows(embedded, query)
+            assert told, f"a comparison of nothing: {query}"
+            for ours, theirs in zip(rows(reader, query), told, strict=True):
                 assert ours == theirs
-        for by in (("severity", "detector"), ("window.start",), ("entity.type", "entity.id", "state")):
+        for by in (
+            ("severity", "detector"),
+            ("window.start",),
+            ("entity.type", "entity.id", "state"),
+            ("stage", "grade"),
+            ("status",),
+        ):
             assert reader.count(Query("findings"), by) == embedded.count(Query("findings"), by)
         every = Query("findings", excepted=True)
         assert reader.count(every, ("exception", "kind")) == embedded.count(every, ("exception", "kind"))

@@ -11,8 +11,15 @@ from starlette.routing import Route
 
 from xmsec.console.access import granted
 from xmsec.console.app import Desk, Records, desk, house, routes
-from xmsec.model.ports import Reader, Table
-from xmsec.model.types import Status
+from xmsec.model.ports import Reader
+from xmsec.respond.connectors import every_connector
+from xmsec.respond.playbook import load_playbooks
+from xmsec.runtime.approval import Means
+from xmsec.runtime.cases import told_of
+from xmsec.store.acts import SqliteActs
+from xmsec.store.read import SqliteReader
+from xmsec.store.readers import Connections
+from xmsec.store.runs import Runs
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -30,13 +37,6 @@ class Clock:
         self.time += timedelta(**span)
 
 
-class Untriaged:
-    """A Triage for tests that change nothing."""
-
-    def set(self, table: Table, ids: object, status: Status, assignee: str | None = None) -> None:
-        raise AssertionError("nothing is triaged here")
-
-
 def _noon() -> datetime:
     return NOON
 
@@ -46,11 +46,20 @@ def rooms(
     folder: Path, reader: Callable[[], Reader], clock: Callable[[], datetime] = _noon
 ) -> Iterator[tuple[Desk, list[Route]]]:
     """Open the console's own file in a folder, and make its routes."""
-    kept = desk(folder, clock)
+    kept, connections = desk(folder, clock), Connections(folder / "store.sqlite")
     try:
-        yield kept, routes(house(Records(reader, Untriaged(), UTC), kept, clock))
+        yield kept, routes(house(Records(reader, *answering(connections, clock), UTC), kept, clock))
     finally:
+        connections.close()
         kept.keep.close()
+
+
+def answering(connections: Connections, now: Callable[[], datetime]) -> tuple[SqliteActs, Means]:
+    """Return where decisions on a test's store are recorded, and the shipped playbook that incidents are answered with."""
+    playbooks, _ = load_playbooks([Path(__file__).parents[1]])
+    runs = Runs(connections.mine, now)
+    means = Means(playbooks, runs, every_connector(), lambda one: told_of(SqliteReader(connections.mine()), one))
+    return SqliteActs(connections.mine), means
 
 
 def bearer(kept: Desk, role: str = "viewer", *systems: str) -> str:

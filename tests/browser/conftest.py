@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.contract.every_store import Sqlite, outcomes
+from tests.rooms import answering
 
 from xmsec.console.access import Grant
 from xmsec.console.app import Desk, Records, desk, house, routes
@@ -25,7 +26,6 @@ from xmsec.runtime.service import Serving, application
 from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
-from xmsec.store.triage import SqliteTriage
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 expect.set_options(timeout=30_000)  # two busy cores may take their time
@@ -85,7 +85,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
         stack.callback(kept.keep.close)
         records = Records(
             lambda: SqliteReader(connections.mine()),
-            SqliteTriage(connections.mine),
+            *answering(connections, now),
             ZoneInfo("Asia/Shanghai"),
             flows=lambda: flows(connections.mine()),
         )

@@ -208,6 +208,21 @@ def a_finding_that_an_exception_covers_leaves_a_shaped_incident(kept: Kept) -> N
     assert held(kept) == {ada: {ADA[0].id, ADA[1].id}, bob: {BOB[0].id}}
 
 
+def a_status_of_findings_is_theirs_and_stands_in_the_history_of_their_incidents(kept: Kept) -> None:
+    _, place, ada, bob, eve = started(kept)
+    cases.triage(place, said("i"), ada, "acknowledged", "li")
+    assert cases.triage_findings(place, said("f", 1), [ADA[0].id, BOB[0].id, "none"], "closed") == (ADA[0].id, BOB[0].id)
+    rows = {row["id"]: (row["status"], row["assignee"]) for row in kept.reader.page(Query("findings")).rows}
+    expected = {ADA[0].id: ("closed", "li"), ADA[1].id: ("acknowledged", "li"), BOB[0].id: ("closed", None)}
+    assert {**rows, **expected} == rows
+    assert cases.shown(kept.reader, ada)["status"] == "acknowledged"
+    assert [(act.kind, act.status) for act in kept.acts.of(ada)] == [("status", "acknowledged"), ("status", "closed")]
+    assert [act.findings for act in kept.acts.of(bob)] == [(ADA[0].id, BOB[0].id)]
+    cases.triage(place, said("j", 2), ada, "closed", None)
+    assert cases.shown(kept.reader, ada)["assignee"] == "li"
+    assert kept.acts.of(eve) == []
+
+
 SCENES = (
     a_merged_incident_takes_later_findings_of_both,
     merging_on_and_round_about_ends_at_one_incident,
@@ -216,4 +231,5 @@ SCENES = (
     a_request_that_comes_again_is_one_decision,
     what_cannot_be_is_refused_and_leaves_nothing,
     a_finding_that_an_exception_covers_leaves_a_shaped_incident,
+    a_status_of_findings_is_theirs_and_stands_in_the_history_of_their_incidents,
 )

@@ -23,14 +23,13 @@ from xmsec.model.ports import Query
 from xmsec.model.types import Finding, Incident
 from xmsec.runtime import cases
 from xmsec.store import elastic
+from xmsec.store.acts import SqliteActs
 from xmsec.store.elastic_acts import ElasticActs
 from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_read import ElasticReader
 from xmsec.store.elastic_schema import incident_index
-from xmsec.store.elastic_triage import ElasticTriage
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import SqliteStore
-from xmsec.store.triage import SqliteTriage
 
 pytestmark = pytest.mark.servers
 
@@ -69,9 +68,12 @@ def test_it_says_what_the_embedded_store_says(
     with closing(SqliteStore(tmp_path / "s", CODECS)) as store:
         store.commit(MADE)
         embedded = SqliteReader(store.connection)
-        for triage in (ElasticTriage(client, prefix), SqliteTriage(lambda: store.connection)):
-            triage.set("findings", [FINDINGS[0].id], "acknowledged", "wang")
-            triage.set("incidents", [INCIDENTS[1].id], "closed", "li")
+        for place in (
+            cases.Place(reader, ElasticActs(client, prefix)),
+            cases.Place(embedded, SqliteActs(lambda: store.connection)),
+        ):
+            cases.triage_findings(place, said("1"), [FINDINGS[0].id], "acknowledged", "wang")
+            cases.triage(place, said("2"), INCIDENTS[1].id, "closed", "li")
         times = sorted(finding.time for finding in FINDINGS)
         for query in (
             Query("findings", {"status": ("closed", "acknowledged")}, limit=2),

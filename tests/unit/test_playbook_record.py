@@ -20,7 +20,7 @@ NOW = datetime(2026, 10, 20, tzinfo=UTC)
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """A store with a run of three entries."""
     opened = SqliteStore(tmp_path / "store.sqlite", {})
-    runs = Runs(opened, lambda: NOW)
+    runs = Runs(lambda: opened.connection, lambda: NOW)
     runs.append("r1", "started", "", {"playbook": "p", "incident": "i"}, "li")
     runs.append("r1", "approved", "s1", {"command": "0"}, "li")
     runs.append("r1", "applied", "s1", {"command": "0"}, "li")
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def test_an_untouched_record_is_whole(store: SqliteStore) -> None:
-    assert Runs(store, lambda: NOW).verify() == Verdict(3)
+    assert Runs(lambda: store.connection, lambda: NOW).verify() == Verdict(3)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_an_untouched_record_is_whole(store: SqliteStore) -> None:
 )
 def test_tampering_is_seen_where_it_was_done(store: SqliteStore, tampering: str, verdict: tuple[int, int]) -> None:
     store.connection.execute(tampering)
-    assert Runs(store, lambda: NOW).verify() == Verdict(*verdict)
+    assert Runs(lambda: store.connection, lambda: NOW).verify() == Verdict(*verdict)
 
 
 def test_nothing_is_recorded_behind_an_end_that_was_cut_off(store: SqliteStore) -> None:
     store.connection.execute("DELETE FROM chain WHERE number = 3")
     with pytest.raises(PolicyError, match="altered"):
-        Runs(store, lambda: NOW).append("r1", "applied", "s1", {"command": "0"}, "li")
-    assert Runs(store, lambda: NOW).verify() == Verdict(2, 3)
+        Runs(lambda: store.connection, lambda: NOW).append("r1", "applied", "s1", {"command": "0"}, "li")
+    assert Runs(lambda: store.connection, lambda: NOW).verify() == Verdict(2, 3)

@@ -66,7 +66,7 @@ def casebook(given: Settings) -> Iterator[Casebook]:
             return [name for (name,) in store.connection.execute(query, (len(beginning), beginning))]
 
         place = Place(SqliteReader(store.connection), SqliteActs(lambda: store.connection))
-        yield Casebook(place, SqliteRuns(store, now), kept, "this home")
+        yield Casebook(place, SqliteRuns(lambda: store.connection, now), kept, "this home")
 
 
 @contextmanager

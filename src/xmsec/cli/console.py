@@ -22,18 +22,19 @@ def console(
     People, their sessions and the audit trail lie in console.sqlite of the home. At the first start a one-time link is
     printed by which the first administrator is made. Ends at Ctrl-C or SIGTERM.
     """
+    from xmsec.cli.desk import elastic_runs
     from xmsec.cli.elastic import elastic
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
-    from xmsec.cli.rooms import rooms, streams_of
+    from xmsec.cli.rooms import means_of, rooms, streams_of
     from xmsec.cli.settings import settings
     from xmsec.console.app import Records
     from xmsec.model.errors import XmsecError
     from xmsec.model.ports import Query
     from xmsec.runtime.service import Serving, application
+    from xmsec.store.elastic_acts import ElasticActs
     from xmsec.store.elastic_ensure import check
     from xmsec.store.elastic_read import ElasticReader
-    from xmsec.store.elastic_triage import ElasticTriage
 
     begin()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -50,7 +51,8 @@ def console(
                 return [str(error)]
             return []
 
-        records = Records(lambda: reader, ElasticTriage(client, given.es_prefix), given.zone, streams_of(given))
+        means = means_of(given, elastic_runs(client, given), lambda: reader)
+        records = Records(lambda: reader, ElasticActs(client, given.es_prefix), means, given.zone, streams_of(given))
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)
             with Serving(app, given.host, port) as service, made.open():

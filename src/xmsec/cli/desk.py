@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from xmsec.model.types import Incident, Intent
-from xmsec.respond.drive import Runs
-from xmsec.respond.playbook import Playbook
+from xmsec.runtime.approval import Means
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """Playbooks, the record of their runs, and incidents by the beginning of their id. wished: intents, begun or not."""
+    """What incidents are answered with, found by the beginning of their id too. wished: intents, begun or not."""
 
-    playbooks: Mapping[str, Playbook]
-    runs: Runs
-    incident: Callable[[str], Incident]
+    means: Means
     wished: Callable[[], Sequence[Intent]]
     where: str = "this home"
 
@@ -35,6 +32,7 @@ def desk(home: Path | None) -> Iterator[Desk]:
     """Open the place where this deployment's runs are recorded. Raises ConfigError, ServiceError."""
     from xmsec.cli.home import opened
     from xmsec.cli.settings import settings
+    from xmsec.respond.connectors import every_connector
 
     given = settings(home)
     if given.on_elastic:
@@ -42,7 +40,8 @@ def desk(home: Path | None) -> Iterator[Desk]:
             yield found
         return
     with opened(home, write=False) as here:
-        yield Desk(here.deployment.playbooks, here.runs, here.incident, here.store.intents)
+        means = Means(here.deployment.playbooks, here.runs, every_connector(), here.incident)
+        yield Desk(means, here.store.intents)
 
 
 @contextmanager
@@ -50,6 +49,7 @@ def _indexed(given: Settings) -> Iterator[Desk]:
     from xmsec.cli.elastic import elastic
     from xmsec.cli.home import content_dirs, one_of
     from xmsec.cli.output import remark
+    from xmsec.respond.connectors import every_connector
     from xmsec.respond.playbook import load_playbooks
     from xmsec.store.elastic_ensure import check
     from xmsec.store.elastic_read import incidents_like
@@ -64,7 +64,8 @@ def _indexed(given: Settings) -> Iterator[Desk]:
             found = {one.id: one for one in incidents_like(client, beginning, given.es_prefix)}
             return found[one_of(beginning, found, "incident", "the index", given.es_url)]
 
-        yield Desk(playbooks, elastic_runs(client, given), incident, tuple, given.es_url)
+        means = Means(playbooks, elastic_runs(client, given), every_connector(), incident)
+        yield Desk(means, tuple, given.es_url)
 
 
 def elastic_runs(client: Elasticsearch, given: Settings) -> ElasticRuns:

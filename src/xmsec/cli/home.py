@@ -49,7 +49,7 @@ class Opened:
     @property
     def runs(self) -> Runs:
         """The record of playbook runs."""
-        return Runs(self.store, now, lambda: HomeLock(self.settings.home, PLAYBOOKS))
+        return Runs(lambda: self.store.connection, now, lambda: HomeLock(self.settings.home, PLAYBOOKS))
 
     @property
     def budgets(self) -> Mapping[str, float]:

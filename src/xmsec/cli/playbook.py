@@ -11,9 +11,8 @@ from xmsec.cli.options import By, Home, Output, example
 
 if TYPE_CHECKING:
     from xmsec.cli.desk import Desk
-    from xmsec.respond.drive import Driver
-    from xmsec.respond.playbook import Playbook
     from xmsec.respond.run import Next
+    from xmsec.runtime.approval import Means
 
 app = typer.Typer(help="CACAO 2.0 playbooks. Nothing acts without its approval.", no_args_is_help=True)
 
@@ -27,13 +26,15 @@ def list_(home: Home = None, form: Output = None) -> None:
     from xmsec.cli.output import rows
 
     with desk(home) as here:
-        known = here.playbooks
-        told: list[dict[str, Any]] = [{"playbook": one.id, "name": one.name, "version": one.version} for one in known.values()]
-        told += [_standing(here, run) for run in here.runs.runs()]
+        means = here.means
+        told: list[dict[str, Any]] = [
+            {"playbook": one.id, "name": one.name, "version": one.version} for one in means.playbooks.values()
+        ]
+        told += [_standing(means, run) for run in means.runs.runs()]
         told += [
             {"playbook": intent.playbook, "incident": intent.incident, "stands": "wished, not begun"}
             for intent in here.wished()
-            if not here.runs.entries(intent.id)
+            if not means.runs.entries(intent.id)
         ]
     rows(told, form, {"playbook": "playbook", "run": "run", "incident": "incident", "stands": "stands", "name": "name"})
 
@@ -65,9 +66,13 @@ def rehearse(
     """Say what each step would do, against what, and whose approval it needs; nothing is changed."""
     from xmsec.cli.desk import desk
     from xmsec.cli.output import rows
+    from xmsec.model.ids import intent_id
+    from xmsec.respond.drive import Driver
 
     with desk(home) as here:
-        driver, run = _driver(here, playbook, incident, "rehearsal")
+        found = here.means.incident(incident)
+        known, run = here.means.playbook(playbook), intent_id(playbook, found.id)
+        driver = Driver(known, found, here.means.runs, here.means.connectors, "rehearsal")
         told = [
             {
                 "name": one.name,
@@ -90,12 +95,10 @@ def run(
 ) -> int:
     """Begin a run for an incident (one a playbook and incident), and go on until a person is needed."""
     from xmsec.cli.desk import desk
+    from xmsec.runtime.approval import begin
 
     with desk(home) as here:
-        driver, name = _driver(here, playbook, incident, by)
-        with here.runs.hold(name):
-            driver.start(name)
-            return _say(name, driver.carry(name))
+        return _say(*begin(here.means, playbook, here.means.incident(incident), by))
 
 
 @app.command("approve", epilog=example("xmsec playbook approve 81c0 action--4f3c…"))
@@ -109,23 +112,39 @@ def approve(
 ) -> int:
     """Approve the step that a run waits with, and go on."""
     from xmsec.cli.desk import desk
+    from xmsec.runtime.approval import Word, decide
 
     with desk(home) as here:
-        name, driver = _resumed(here, run, by)
-        with here.runs.hold(name):
-            driver.approve(name, step, done=done, again=again)
-            return _say(name, driver.carry(name))
+        name = _run_of(here, run)
+        return _say(name, decide(here.means, name, Word(by, step, done=done, again=again)))
+
+
+@app.command("refuse", epilog=example("xmsec playbook refuse 81c0 action--4f3c… 'ordered by the department'"))
+def refuse(
+    run: Annotated[str, typer.Argument(help="Id of the run, or its beginning.")],
+    step: Annotated[str, typer.Argument(help="The step that waits.")],
+    why: Annotated[str, typer.Argument(help="Why it shall not be done.")],
+    by: By = "unknown",
+    home: Home = None,
+) -> int:
+    """Refuse the step that a run waits with, and go on as the playbook says for a step that failed."""
+    from xmsec.cli.desk import desk
+    from xmsec.runtime.approval import Word, decide
+
+    with desk(home) as here:
+        name = _run_of(here, run)
+        return _say(name, decide(here.means, name, Word(by, step, refused=why)))
 
 
 @app.command("resume", epilog=example("xmsec playbook resume 81c0"))
 def resume(run: Annotated[str, typer.Argument(help="Id of the run.")], by: By = "unknown", home: Home = None) -> int:
     """Go on with a run that was interrupted; a step whose end is not recorded is asked for at its target."""
     from xmsec.cli.desk import desk
+    from xmsec.runtime import approval
 
     with desk(home) as here:
-        name, driver = _resumed(here, run, by)
-        with here.runs.hold(name):
-            return _say(name, driver.carry(name))
+        name = _run_of(here, run)
+        return _say(name, approval.resume(here.means, name, by))
 
 
 @app.command("show", epilog=example("xmsec playbook show 81c0"))
@@ -136,7 +155,7 @@ def show(run: Annotated[str, typer.Argument(help="Id of the run.")], home: Home 
 
     with desk(home) as here:
         name = _run_of(here, run)
-        told = [{field: getattr(entry, field) for field in entry.__struct_fields__} for entry in here.runs.entries(name)]
+        told = [{field: getattr(entry, field) for field in entry.__struct_fields__} for entry in here.means.runs.entries(name)]
     rows(told, form, {"#": "number", "at": "at", "kind": "kind", "step": "step", "by": "by", "hash": "hash"})
 
 
@@ -147,62 +166,25 @@ def verify(home: Home = None) -> int:
     from xmsec.cli.output import write
 
     with desk(home) as here:
-        told = here.runs.verify()
+        told = here.means.runs.verify()
     of = f" of run {told.run}" if told.run else ""
     write(f"{told.count} entries, whole" if told.wrong is None else f"{told.count} entries, broken at entry {told.wrong}{of}")
     return 0 if told.wrong is None else 1
 
 
-def _driver(here: Desk, playbook: str, incident: str, by: str) -> tuple[Driver, str]:
-    """Return the driver of a playbook for an incident, and the run's id."""
-    from xmsec.model.ids import intent_id
-    from xmsec.respond.connectors import every_connector
-    from xmsec.respond.drive import Driver
-
-    known = _known(here, playbook)
-    found = here.incident(incident)
-    return Driver(known, found, here.runs, every_connector(), by), intent_id(playbook, found.id)
-
-
-def _known(here: Desk, playbook: str) -> Playbook:
-    from xmsec.model.errors import ConfigError
-
-    known = here.playbooks.get(playbook)
-    if known is None:
-        raise ConfigError(f'no playbook "{playbook}"', where="playbooks/", remedy="see xmsec playbook list")
-    return known
-
-
 def _run_of(here: Desk, given: str) -> str:
     from xmsec.cli.home import one_of
 
-    return one_of(given, here.runs.runs(), "run", "xmsec playbook list", here.where)
+    return one_of(given, here.means.runs.runs(), "run", "xmsec playbook list", here.where)
 
 
-def _resumed(here: Desk, run: str, by: str) -> tuple[str, Driver]:
-    from xmsec.respond.connectors import every_connector
-    from xmsec.respond.drive import Driver
-    from xmsec.respond.run import about
-
-    name = _run_of(here, run)
-    entries = here.runs.entries(name)
-    began = entries[0].body
-    incident = about(entries) or here.incident(began.get("incident", name))
-    return name, Driver(_known(here, began.get("playbook", "")), incident, here.runs, every_connector(), by)
-
-
-def _standing(here: Desk, run: str) -> dict[str, Any]:
-    from xmsec.respond.run import following
-
-    entries = here.runs.entries(run)
-    began = entries[0].body
-    playbook, incident = began.get("playbook", ""), began.get("incident", "")  # none in a record that was altered
-    known = here.playbooks.get(playbook)
-    stands = following(known, entries) if known else None
+def _standing(means: Means, run: str) -> dict[str, Any]:
+    entries = means.runs.entries(run)
+    began, stands = entries[0].body, means.stands(entries)  # the body may have been altered
     return {
         "run": run,
-        "playbook": playbook,
-        "incident": incident,
+        "playbook": began.get("playbook", ""),
+        "incident": began.get("incident", ""),
         "stands": f"{stands.doing} {stands.step.id}" if stands else "its playbook left the content",
     }
 

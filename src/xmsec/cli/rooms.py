@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from xmsec.console.ask import Lag
     from xmsec.console.live import Live
     from xmsec.content.streams import Stream
+    from xmsec.model.ports import Reader
+    from xmsec.respond.drive import Runs
+    from xmsec.runtime.approval import Means
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -77,6 +80,18 @@ def streams_of(given: Settings) -> Mapping[str, Stream]:
     return load_streams(content_dirs(given))[0]
 
 
+def means_of(given: Settings, runs: Runs, reader: Callable[[], Reader]) -> Means:
+    """Load what incidents are answered with; what is wrong with a playbook is said where the road is assembled."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.respond.connectors import every_connector
+    from xmsec.respond.playbook import load_playbooks
+    from xmsec.runtime.approval import Means
+    from xmsec.runtime.cases import told_of
+
+    playbooks = load_playbooks(content_dirs(given))[0]
+    return Means(playbooks, runs, every_connector(), lambda incident: told_of(reader(), incident))
+
+
 @contextmanager
 def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     """Put the console together over what it shows."""
@@ -91,17 +106,22 @@ def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
 @contextmanager
 def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
     """Put the console together over a home's store, with connections beside the writer's. lag: bytes not read yet."""
+    from xmsec.cli.home import now
     from xmsec.console.app import Records
+    from xmsec.store.acts import SqliteActs
     from xmsec.store.figures import flows
+    from xmsec.store.lock import PLAYBOOKS, HomeLock
     from xmsec.store.read import SqliteReader
     from xmsec.store.readers import Connections
-    from xmsec.store.triage import SqliteTriage
+    from xmsec.store.runs import Runs as SqliteRuns
 
     connections = Connections(given.store_path)
+    runs = SqliteRuns(connections.mine, now, lambda: HomeLock(given.home, PLAYBOOKS))
     try:
         records = Records(
             lambda: SqliteReader(connections.mine()),
-            SqliteTriage(connections.mine),
+            SqliteActs(connections.mine),
+            means_of(given, runs, lambda: SqliteReader(connections.mine())),
             given.zone,
             streams_of(given),
             lambda: flows(connections.mine()),

@@ -22,18 +22,21 @@ from xmsec.console.sessions import Bearers, Links, Sessions
 from xmsec.console.texts import catalogue
 from xmsec.console.users import Users
 from xmsec.content.streams import Stream
-from xmsec.model.ports import Reader, Triage
+from xmsec.model.ports import Acts, Reader
+from xmsec.runtime.approval import Means
 
 
 class Records(msgspec.Struct, frozen=True):
     """What the console shows and changes.
 
-    reader: opens what is read from, once a request; zone: of the times shown; streams: of the content; flows: what they
-    brought, None where nobody counts; lag: (stream, partition) → bytes that were not read yet.
+    reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
+    answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
+    (stream, partition) → bytes that were not read yet.
     """
 
     reader: Callable[[], Reader]
-    triage: Triage
+    acts: Acts
+    means: Means
     zone: tzinfo
     streams: Mapping[str, Stream] = {}
     flows: Flows = unknown
@@ -64,7 +67,8 @@ def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: froz
     """Put together what all pages share. hosts: names beside `localhost` and addresses under which it is asked for."""
     return House(
         reader=records.reader,
-        triage=records.triage,
+        acts=records.acts,
+        means=records.means,
         keep=kept.keep,
         users=kept.users,
         sessions=kept.sessions,

@@ -15,12 +15,15 @@ from xmsec.console.access import Permission, Principal
 from xmsec.console.audit import Audit
 from xmsec.console.limits import Limits
 from xmsec.console.pace import Pace
-from xmsec.console.scoped import Scoped, ScopedTriage
+from xmsec.console.scoped import Scoped
+from xmsec.console.secret import made
 from xmsec.console.sessions import Bearers, Links, Session, Sessions
 from xmsec.console.texts import Catalogue, one_language
 from xmsec.console.users import LANGUAGES, Users
 from xmsec.content.streams import Stream
-from xmsec.model.ports import Flow, Reader, Triage
+from xmsec.model.ports import Acts, Flow, Reader
+from xmsec.runtime.approval import Means
+from xmsec.runtime.cases import Place, Said
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -50,12 +53,14 @@ def unknown() -> None:
 class House(msgspec.Struct, frozen=True):
     """What all pages share.
 
-    reader: opens what is read from, once a request; streams: of the content; flows: what they brought, None where nobody
-    counts; lag: bytes that were not read yet; hosts: names under which it is asked for.
+    reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
+    answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were
+    not read yet; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
-    triage: Triage
+    acts: Acts
+    means: Means
     keep: Keep
     users: Users
     sessions: Sessions
@@ -110,9 +115,13 @@ class Ask:
         """Return the records of those systems for which a permission is held."""
         return Scoped(self.house.reader(), self.who, permission)
 
-    def triage(self, permission: Permission) -> ScopedTriage:
-        """Return how records of those systems are given a status."""
-        return ScopedTriage(self.house.triage, self.reader(permission))
+    def place(self, permission: Permission) -> Place:
+        """Return where decisions on records of those systems are recorded."""
+        return Place(self.reader(permission), self.house.acts)
+
+    def saying(self, key: str = "") -> Said:
+        """Return who decides, now. key: of the form, the same when it is sent again."""
+        return Said(self.who.name, self.house.now(), f"{self.who.name} {key or made()}")
 
     def note(self, kind: str, what: str = "", **body: str) -> None:
         """Write what is done into the audit trail."""

@@ -1,4 +1,4 @@
-"""A Reader and a Triage that reach only the systems for which a permission is held: no page filters by itself."""
+"""A Reader, and decisions, that reach only the systems for which a permission is held: no page filters by itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import msgspec
 
 from xmsec.console.access import EVERY, Permission, Principal
 from xmsec.model.errors import PolicyError
-from xmsec.model.ports import Page, Query, Reader, Table, Triage
-from xmsec.model.types import Status
+from xmsec.model.ports import Page, Query, Reader, Table
 
 _BY_SYSTEM: frozenset[Table] = frozenset(("findings", "incidents", "dead", "coverage"))
 _NONE = "\x00"  # no system's name: a filter that nothing passes
@@ -43,19 +42,3 @@ class Scoped:
         asked = query.where.get("system")
         within = self._systems if asked is None else self._systems & {*asked}
         return msgspec.structs.replace(query, where={**query.where, "system": tuple(sorted(within)) or (_NONE,)})
-
-
-class ScopedTriage:
-    """Sets statuses of what one may triage, and says of which."""
-
-    def __init__(self, triage: Triage, reader: Scoped) -> None:
-        self._triage, self._reader = triage, reader
-
-    def set(self, table: Table, ids: Sequence[str], status: Status, assignee: str | None = None) -> Sequence[str]:
-        """Give records a status; return the ids of those that are there and may be changed."""
-        rows = self._reader.page(Query(table, {"id": tuple(ids)}, limit=max(1, len(ids)))).rows if ids else ()
-        known = {row["id"] for row in rows}
-        may = [one for one in ids if one in known]
-        if may:
-            self._triage.set(table, may, status, assignee)
-        return may

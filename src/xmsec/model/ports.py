@@ -27,7 +27,6 @@ from xmsec.model.types import (
     Raw,
     Rejected,
     Revisions,
-    Status,
     Tick,
 )
 from xmsec.model.types import Source as SourceKey
@@ -270,16 +269,8 @@ class Flow(msgspec.Struct, frozen=True):
     received: datetime | None = None
 
 
-class Triage(Protocol):
-    """What people set on findings and incidents, beside what the engine writes."""
-
-    def set(self, table: Table, ids: Sequence[str], status: Status, assignee: str | None = None) -> None:
-        """Give records a status; assignee: who has them now, None leaves it as it is, "" nobody."""
-        ...
-
-
 class Acts(Protocol):
-    """What people decide of incidents; kept apart from what the engine writes, and laid over it at every write of either."""
+    """What people decide of incidents and findings; kept apart from the engine's word, and laid over it at every write."""
 
     def put(self, act: Act) -> bool:
         """Record an act and shape the incidents that it speaks of; false when it was recorded before. Safe to repeat."""

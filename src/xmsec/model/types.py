@@ -305,7 +305,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What somebody decided of an incident, once and for good: a later act may decide otherwise, none is taken back.
 
     id: the same decision said again has the same; incident: whose (merge, move: into which); incidents: which were merged, or
-    out of which findings were moved; findings: which were split off or moved; into: the incident that a split made.
+    out of which findings were moved; findings: which were split off or moved, or whose own status was set
+    (incidents: the further ones that they are of); into: the incident that a split made; assignee: None leaves it as it is.
     """
 
     id: str
@@ -318,7 +319,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     findings: tuple[str, ...] = ()
     into: str = ""
     status: str = ""
-    assignee: str = ""
+    assignee: str | None = ""
 
     @property
     def about(self) -> tuple[str, ...]:

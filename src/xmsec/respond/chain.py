@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 GENESIS = "0" * 64
-Kind = Literal["started", "approved", "applying", "applied", "unknown", "failed", "ended"]
+Kind = Literal["started", "approved", "refused", "applying", "applied", "unknown", "failed", "ended"]
 
 
 class Entry(msgspec.Struct, frozen=True):

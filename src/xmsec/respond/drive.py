@@ -54,6 +54,14 @@ class Runs(Record, Protocol):
         """Return runs whose holder has died, where that can be told."""
         ...
 
+    def of(self, incidents: Sequence[str]) -> Mapping[str, Sequence[Entry]]:
+        """Return the runs that began for these incidents, in the order in which they began, with what is recorded of them."""
+        ...
+
+    def follows(self, run: str) -> bool:
+        """Whether each entry of a run follows from the one before it: a look that does not grow with other runs."""
+        ...
+
     def verify(self) -> Verdict:
         """Check that no entry was altered, left out or put in between."""
         ...
@@ -99,11 +107,7 @@ class Driver:
 
     def approve(self, run: str, step: str, *, done: bool = False, again: bool = False) -> None:
         """Record a person's word on the step that waits. Raises PolicyError when it is not that step that waits."""
-        waiting = following(self._playbook, self._record.entries(run))
-        if waiting.doing != "wait" or waiting.step.id != step:
-            raise PolicyError(
-                "this step does not wait for approval", where=f"{run} {step}", remedy=f"xmsec playbook show {run}"
-            )
+        waiting = self._waiting(run, step)
         body = {"command": str(waiting.command)}
         unknown = waiting.why.startswith("whether")
         if unknown and done == again:
@@ -114,6 +118,19 @@ class Driver:
         self._record.append(run, "approved", step, body, self._by)
         if waiting.step.commands[waiting.command]["type"] == "manual":
             self._record.append(run, "applied", step, body, self._by)
+
+    def refuse(self, run: str, step: str, why: str) -> None:
+        """Record that a person does not want the step that waits; its run goes on as after a failure. Raises PolicyError."""
+        waiting = self._waiting(run, step)
+        self._record.append(run, "refused", step, {"command": str(waiting.command), "why": why}, self._by)
+
+    def _waiting(self, run: str, step: str) -> Next:
+        waiting = following(self._playbook, self._record.entries(run))
+        if waiting.doing != "wait" or waiting.step.id != step:
+            raise PolicyError(
+                "this step does not wait for approval", where=f"{run} {step}", remedy=f"xmsec playbook show {run}"
+            )
+        return waiting
 
     def rehearse(self, run: str) -> list[Rehearsed]:
         """Say for each command what it would do, against what; nothing is changed and nothing recorded."""

@@ -59,7 +59,7 @@ def _within(step: Step, entries: Sequence[Entry]) -> Next | None:
         if "applied" in kinds:
             continue
         last = kinds[-1] if kinds else ""
-        if last == "failed":
+        if last in ("failed", "refused"):
             return Next("failed", step, number)
         if last == "unknown":
             return Next("wait", step, number, "whether it happened cannot be seen: look, then approve --done or --again")

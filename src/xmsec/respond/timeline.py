@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,8 +11,6 @@ import msgspec
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.types import Act
 from xmsec.respond.chain import Entry
-from xmsec.respond.drive import Runs
-from xmsec.respond.run import about
 
 Sort = Literal["finding", "act", "step"]
 
@@ -34,24 +32,13 @@ def timeline(findings: Iterable[Mapping[str, Any]], acts: Iterable[Act], entries
     return sorted(moments, key=lambda one: (one.at, one.sort, one.what, one.about, one.text))
 
 
-def runs_of(runs: Runs, incidents: Sequence[str]) -> list[Entry]:
-    """Return the entries of all playbook runs that began for one of these incidents."""
-    found: list[Entry] = []
-    for run in runs.runs():
-        entries = runs.entries(run)
-        incident = about(entries)
-        if incident is not None and incident.id in incidents:
-            found += entries
-    return found
-
-
 def _found(row: Mapping[str, Any]) -> Moment:
     text = f"{row['title']} ({row['count']})"
     return Moment(from_rfc3339(row["first_seen"]), "finding", row["severity"], row["detector"], text, (row["id"],))
 
 
 def _decided(act: Act) -> Moment:
-    texts = {"comment": act.text, "status": f"{act.status} {act.assignee}".strip()}
+    texts = {"comment": act.text, "status": f"{act.status} {act.assignee or ''}".strip()}
     return Moment(act.at, "act", act.kind, act.by, texts.get(act.kind, ""), (*act.about, *act.findings))
 
 

@@ -5,7 +5,7 @@ Each takes the key that its request bears: said again under the same key, it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,10 @@ from xmsec.findings.scope import Scope, scope
 from xmsec.model.errors import ConfigError
 from xmsec.model.ids import act_id, split_id
 from xmsec.model.ports import Acts, Query, Reader
-from xmsec.model.types import Act
+from xmsec.model.types import Act, Incident, Status
+from xmsec.respond.chain import Entry
 from xmsec.respond.drive import Runs
-from xmsec.respond.timeline import Moment, runs_of, timeline
+from xmsec.respond.timeline import Moment, timeline
 
 _ALL = 10_000  # findings of an incident that are looked at: what Elasticsearch gives at once
 LONGEST = 4_000  # characters of a comment
@@ -39,21 +40,26 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Course(msgspec.Struct, frozen=True):
-    """An incident as a whole: its record, its findings, how far it reaches, and what happened in which order."""
+    """An incident as a whole: its record, its findings, how far it reaches, what happened in which order, its playbook runs."""
 
     incident: dict[str, Any]
     findings: Sequence[dict[str, Any]]
     scope: Scope | None
     timeline: Sequence[Moment]
+    runs: Mapping[str, Sequence[Entry]]
 
 
-def course(place: Place, runs: Runs, incident: str) -> Course:
-    """Put together all that is known of an incident. Raises ConfigError when there is none, or it is part of another one."""
+def course(place: Place, runs: Runs, incident: str, most: int = _ALL) -> Course:
+    """Put together what is known of an incident. most: findings that are looked at, the first ones.
+
+    Raises ConfigError when there is none, or it is part of another one.
+    """
     row = shown(place.reader, incident)
-    ids = tuple(row["findings"][:_ALL])
-    findings = place.reader.page(Query("findings", {"id": ids}, order="time", limit=_ALL)).rows
-    entries = runs_of(runs, place.acts.parts(incident))
-    return Course(row, findings, scope(findings), timeline(findings, place.acts.of(incident), entries))
+    ids = tuple(row["findings"][:most])
+    findings = place.reader.page(Query("findings", {"id": ids}, order="time", limit=most)).rows
+    begun = runs.of(place.acts.parts(incident))
+    entries = [entry for entries in begun.values() for entry in entries]
+    return Course(row, findings, scope(findings), timeline(findings, place.acts.of(incident), entries), begun)
 
 
 def comment(place: Place, said: Said, incident: str, text: str) -> Act:
@@ -64,11 +70,26 @@ def comment(place: Place, said: Said, incident: str, text: str) -> Act:
     return _put(place, Act(id=act_id(said.key), kind="comment", incident=incident, by=said.by, at=said.at, text=text))
 
 
-def triage(place: Place, said: Said, incident: str, status: str, assignee: str) -> Act:
-    """Give an incident a status and an assignee, and keep who did so. Raises ConfigError."""
+def triage(place: Place, said: Said, incident: str, status: Status, assignee: str | None) -> Act:
+    """Give an incident a status and an assignee (None: the one it has), and keep who did so. Raises ConfigError."""
     shown(place.reader, incident)
     act = Act(id=act_id(said.key), kind="status", incident=incident, by=said.by, at=said.at, status=status, assignee=assignee)
     return _put(place, act)
+
+
+def triage_findings(
+    place: Place, said: Said, findings: Sequence[str], status: Status, assignee: str | None = None
+) -> Sequence[str]:
+    """Give findings a status of their own, and keep who did so at their incidents; return those that are there."""
+    names = list(dict.fromkeys(findings))
+    rows = place.reader.page(Query("findings", {"id": tuple(names)}, limit=len(names))).rows if names else ()
+    known = {row["id"]: row["incident"] or "" for row in rows}
+    found = tuple(one for one in names if one in known)
+    if found:
+        first, *others = sorted({known[one] for one in found} - {""}) or [""]
+        act = Act(id=act_id(said.key), kind="status", incident=first, by=said.by, at=said.at, status=status, assignee=assignee)
+        _put(place, msgspec.structs.replace(act, incidents=tuple(others), findings=found))
+    return found
 
 
 def merge(place: Place, said: Said, incident: str, others: Sequence[str]) -> Act:
@@ -121,6 +142,11 @@ def shown(reader: Reader, incident: str) -> dict[str, Any]:
     if not rows:
         raise ConfigError(f'no incident "{incident}"', remedy="see xmsec incidents list; it may be merged into another one")
     return rows[0]
+
+
+def told_of(reader: Reader, incident: str) -> Incident:
+    """Return an incident as playbooks are told of it. Raises ConfigError."""
+    return msgspec.convert(shown(reader, incident), Incident)
 
 
 def _again(place: Place, said: Said, incident: str) -> Act | None:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from xmsec.model.errors import ServiceError
 from xmsec.model.types import Act
 from xmsec.store.incidents import place
 from xmsec.store.states import micros
+from xmsec.store.transaction import transaction
 
 _act = msgspec.json.Decoder(Act)
-_STATUS = "INSERT OR REPLACE INTO triage VALUES (?, ?, ?)"
+_STATUS = (
+    "INSERT INTO triage VALUES (?1, ?2, COALESCE(?3, '')) ON CONFLICT (subject) DO UPDATE"
+    " SET status = excluded.status, assignee = COALESCE(?3, assignee)"
+)
 
 
 class SqliteActs:
@@ -24,18 +27,8 @@ class SqliteActs:
 
     def put(self, act: Act) -> bool:
         """Record an act and shape the incidents that it speaks of; false when it was recorded before. Raises ServiceError."""
-        connection = self._connect()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                fresh = _record(connection, act)
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise ServiceError(f"the store cannot be written: {error}", where="store", remedy="check the disk") from error
-        return fresh
+        with transaction(self._connect()) as connection:
+            return _record(connection, act)
 
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
@@ -56,7 +49,7 @@ def _record(connection: sqlite3.Connection, act: Act) -> bool:
         return False
     connection.executemany("INSERT INTO act_incidents VALUES (?, ?)", [(one, act.id) for one in act.about])
     if act.kind == "status":
-        connection.execute(_STATUS, (act.incident, act.status, act.assignee))
+        connection.executemany(_STATUS, [(one, act.status, act.assignee) for one in act.findings or (act.incident,)])
     elif act.kind != "comment":
         place(connection, act)
     return True

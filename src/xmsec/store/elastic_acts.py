@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xmsec.findings.shape import Placement
+from xmsec.model.errors import ServiceError
 from xmsec.model.types import Act
-from xmsec.store.elastic_error import told
+from xmsec.store.elastic_error import address, told
 from xmsec.store.elastic_schema import ACTS, FINDINGS, PREFIX, incident_index
 from xmsec.store.elastic_shape import acts, own_of, placed, shape
 
@@ -36,7 +37,7 @@ class ElasticActs:
             index = ACTS.first(self._prefix)
             answer = self._client.options(ignore_status=409).create(index=index, id=act.id, document=document, refresh=True)
             if act.kind == "status":
-                self._set(act.incident, {"status": act.status, "assignee": act.assignee})
+                self._say(act)
             elif act.kind != "comment":
                 self._place(act)
         return answer.meta.status != 409
@@ -51,6 +52,21 @@ class ElasticActs:
         """Return an incident's id, and those that were merged into it."""
         with _answering(self._client):
             return sorted({incident, *placed(self._client, self._prefix).parts(incident)})
+
+    def _say(self, act: Act) -> None:
+        """Write what was said of findings, or of an incident; a finding that is not there is left out."""
+        doc = {"status": act.status, **({} if act.assignee is None else {"assignee": act.assignee})}
+        if not act.findings:
+            self._set(act.incident, doc)
+            return
+        terms: Any = {"terms": {"id": list(act.findings)}}
+        found = self._client.search(index=FINDINGS.alias(self._prefix), query=terms, size=len(act.findings), source=False)
+        operations: list[Any] = []
+        for hit in found["hits"]["hits"]:
+            place = {"_index": hit["_index"], "_id": hit["_id"], "retry_on_conflict": AGAIN}
+            operations += [{"update": place}, {"doc": doc}]
+        if operations and self._client.bulk(operations=operations, refresh=True)["errors"]:
+            raise ServiceError("not every finding was set", where=address(self._client), remedy="do it again")
 
     def _place(self, act: Act) -> None:
         """Say of each document which incident shows it, of findings where they were put; then show what follows."""

@@ -75,6 +75,16 @@ class ElasticRuns:
         """Return the runs in the order in which they began."""
         return [str(hit["_id"]) for hit in self._all({"match_all": {}}, False)]
 
+    def of(self, incidents: Sequence[str]) -> Mapping[str, Sequence[Entry]]:
+        """Return the runs that began for these incidents, in the order in which they began, with what is recorded of them."""
+        found = self._all({"terms": {"incident": list(incidents)}}, True) if incidents else ()
+        return {str(hit["_id"]): _held(hit).entries for hit in found}
+
+    def follows(self, run: str) -> bool:
+        """Whether each entry of a run follows from the one before it, up to the last that its document names."""
+        found = self._get(run)
+        return found is not None and _wrong(run, found) is None
+
     @contextmanager
     def hold(self, run: str, *, patient: bool = True) -> Iterator[None]:
         """Be the only one who goes on with a run. Raises HeldError while another one does, PolicyError behind altered entries.
@@ -111,11 +121,7 @@ class ElasticRuns:
             found, run = _held(hit), str(hit["_id"])
             chains[run] = found.entries
             total += len(found.entries)
-            wrong = broken(found.entries)
-            if wrong is None and any(entry.run != run for entry in found.entries):
-                wrong = 1
-            if wrong is None and (not found.entries or found.entries[-1].hash != found.hash):
-                wrong = len(found.entries) + 1
+            wrong = _wrong(run, found)
             if wrong is not None:
                 return Verdict(total, wrong, run)
         for entries in chains.values():
@@ -206,6 +212,16 @@ class ElasticRuns:
             raise
         except (ApiError, TransportError) as error:
             raise told(self._client, error) from error
+
+
+def _wrong(run: str, found: Held) -> int | None:
+    """Return the number of the first entry of a run that does not follow or is missing, or None."""
+    wrong = broken(found.entries)
+    if wrong is None and any(entry.run != run for entry in found.entries):
+        wrong = 1
+    if wrong is None and (not found.entries or found.entries[-1].hash != found.hash):
+        wrong = len(found.entries) + 1
+    return wrong
 
 
 def _held(hit: Mapping[str, Any]) -> Held:

@@ -6,17 +6,19 @@ What the last entry is stands beside the chain too, so that an end that was cut 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 
 from xmsec.model.clock import rfc3339
 from xmsec.model.errors import ConfigError, PolicyError
-from xmsec.respond.chain import Entry, Kind, Verdict, broken, linked
+from xmsec.respond.chain import GENESIS, Entry, Kind, Verdict, broken, link, linked
 from xmsec.respond.drive import HeldError
-from xmsec.store.sqlite import SqliteStore
+from xmsec.store.transaction import transaction
 
 _HEAD = "chain_head"  # entry of `meta`: number and hash of the last entry
+_INCIDENT = "CASE WHEN json_valid(body) THEN json_extract(body, '$.incident') END"  # as the index chain_by_incident has it
 _SELECT = "SELECT number, run, kind, step, body, by, at, hash FROM chain"
 
 
@@ -25,23 +27,24 @@ class Runs:
 
     def __init__(
         self,
-        store: SqliteStore,
+        connection: Callable[[], sqlite3.Connection],
         now: Callable[[], datetime],
         lock: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._store, self._now, self._lock = store, now, lock
-        store.connection.execute("PRAGMA synchronous = FULL")  # what a step does outside may not be repeatable
+        self._connect, self._now, self._lock = connection, now, lock
 
     def entries(self, run: str) -> Sequence[Entry]:
         """Return what is recorded of a run, in order."""
-        return [_entry(row) for row in self._store.connection.execute(f"{_SELECT} WHERE run = ? ORDER BY number", (run,))]
+        return [_entry(row) for row in self._connect().execute(f"{_SELECT} WHERE run = ? ORDER BY number", (run,))]
 
     def append(self, run: str, kind: Kind, step: str, body: Mapping[str, str], by: str) -> Entry:
         """Record one more thing; it is on disk when this returns. Raises PolicyError behind an end that was cut off."""
-        with self._store.transaction() as connection:
+        connection = self._connect()
+        connection.execute("PRAGMA synchronous = FULL")  # what a step does outside may not be repeatable
+        with transaction(connection):
             row = connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT 1").fetchone()
             previous = _entry(row) if row else None
-            if _head(previous) != self._store.meta().get(_HEAD):
+            if _head(previous) != _noted(connection):
                 raise PolicyError("the record of runs was altered", where="chain", remedy="see xmsec playbook verify")
             entry = linked(previous, run, kind, step, body, by, rfc3339(self._now()))
             columns = (entry.number, run, kind, step, json.dumps(entry.body, sort_keys=True), by, entry.at, entry.hash)
@@ -51,7 +54,23 @@ class Runs:
 
     def runs(self) -> Sequence[str]:
         """Return the runs in the order in which they began."""
-        return [run for (run,) in self._store.connection.execute("SELECT run FROM chain GROUP BY run ORDER BY min(number)")]
+        return [run for (run,) in self._connect().execute("SELECT run FROM chain GROUP BY run ORDER BY min(number)")]
+
+    def of(self, incidents: Sequence[str]) -> Mapping[str, Sequence[Entry]]:
+        """Return the runs that began for these incidents, in the order in which they began, with what is recorded of them."""
+        began = f"SELECT run FROM chain WHERE kind = 'started' AND {_INCIDENT} IN ({', '.join('?' * len(incidents))})"
+        found: dict[str, list[Entry]] = {}
+        for row in self._connect().execute(f"{_SELECT} WHERE run IN ({began}) ORDER BY number", tuple(incidents)):
+            found.setdefault(row[1], []).append(_entry(row))
+        return found
+
+    def follows(self, run: str) -> bool:
+        """Whether each entry of a run follows from the one before it, which may be of another run."""
+        query = f"{_SELECT} WHERE run = ?1 OR number IN (SELECT number - 1 FROM chain WHERE run = ?1)"
+        by_number = {entry.number: entry for entry in map(_entry, self._connect().execute(query, (run,)))}
+        own = [entry for entry in by_number.values() if entry.run == run]
+        before = [by_number[one.number - 1].hash if one.number - 1 in by_number else GENESIS for one in own]
+        return bool(own) and all(one.hash == link(hash_, one) for one, hash_ in zip(own, before, strict=True))
 
     @contextmanager
     def hold(self, run: str, *, patient: bool = True) -> Iterator[None]:
@@ -69,9 +88,9 @@ class Runs:
 
     def verify(self) -> Verdict:
         """Return how many entries there are, and the first that does not follow from those before it, or is not there."""
-        entries = [_entry(row) for row in self._store.connection.execute(f"{_SELECT} ORDER BY number")]
+        entries = [_entry(row) for row in self._connect().execute(f"{_SELECT} ORDER BY number")]
         wrong = broken(entries)
-        if wrong is None and _head(entries[-1] if entries else None) != self._store.meta().get(_HEAD):
+        if wrong is None and _head(entries[-1] if entries else None) != _noted(self._connect()):
             wrong = len(entries) + 1
         return Verdict(len(entries), wrong)
 
@@ -79,6 +98,11 @@ class Runs:
 def _entry(row: Sequence[str]) -> Entry:
     number, run, kind, step, body, by, at, found = row
     return Entry(int(number), run, kind, step, _body(body), by, at, found)  # type: ignore[arg-type]  # kind as it was written
+
+
+def _noted(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_HEAD,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _head(last: Entry | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from xmsec.model.clock import EPOCH
-from xmsec.model.errors import ConfigError, ServiceError
+from xmsec.model.errors import ConfigError
 from xmsec.model.ids import digest
 from xmsec.model.ports import Held, Outcome, Owned
 from xmsec.model.types import Clock, Finding, Intent, Position, Rejected, Source
@@ -36,6 +36,7 @@ from xmsec.store.statements import (
     finding_columns,
 )
 from xmsec.store.states import SqliteStates, from_micros, micros, state_hash
+from xmsec.store.transaction import transaction
 
 DEAD_ROWS = 1_000  # kept of one stream, leg and reason: enough to see a pattern; the total stays exact
 
@@ -84,18 +85,8 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold a transaction that is committed at the end, or undone when an error leaves it. Raises ServiceError."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
-            self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise ServiceError(
-                f"the store cannot be written: {error}", where=str(self._path), remedy="check the disk"
-            ) from error
+        with transaction(self.connection, str(self._path)) as connection:
+            yield connection
 
     def sync_commits(self) -> None:
         """Make every commit survive a power cut, for sources whose records are gone once they are committed."""

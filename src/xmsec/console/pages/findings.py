@@ -13,6 +13,7 @@ from xmsec.console.pages.filters import FACETS, Filter, read
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Query
 from xmsec.model.types import SEVERITIES, STATUSES, Status
+from xmsec.runtime.cases import triage_findings
 
 ROWS = 50
 EARLIER = 10
@@ -76,17 +77,18 @@ def triage(ask: Ask) -> Response:
     """Give findings a status, or somebody; answer with their rows as they are now."""
     ids, action = list(dict.fromkeys(ask.form.get("id", ())))[:BULK], ask.value("action")
     assignee = {"me": ask.who.name, "nobody": ""}.get(ask.value("assignee"))
-    reader = ask.reader("findings.triage")
+    place = ask.place("findings.triage")
+    reader = place.reader
     if action not in (*ACTIONS, "assign"):
         raise ConfigError("no such action", where="action", remedy=f"one of {', '.join(ACTIONS)}, assign")
     if action == "assign":
         present = reader.page(Query("findings", {"id": tuple(ids)}, limit=BULK)).rows if ids else ()
         for status in get_args(Status):
             of_status = [row["id"] for row in present if row["status"] == status]
-            ask.triage("findings.triage").set("findings", of_status, status, assignee)
+            triage_findings(place, ask.saying(), of_status, status, assignee)
         changed: Sequence[str] = [row["id"] for row in present]
     else:
-        changed = ask.triage("findings.triage").set("findings", ids, ACTIONS[action], assignee)
+        changed = triage_findings(place, ask.saying(), ids, ACTIONS[action], assignee)
     for each in changed:
         ask.note(f"finding.{action}", each, **({} if assignee is None else {"assignee": assignee}))
     rows = reader.page(Query("findings", {"id": tuple(changed)}, limit=BULK)).rows if changed else ()

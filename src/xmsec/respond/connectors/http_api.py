@@ -24,7 +24,7 @@ class HttpApi:
     def plan(self, step: WorkflowStep) -> Plan:
         """Return what would be sent where; nothing is sent."""
         content = str(step.body.get("content", ""))
-        to_be = step.body["command"].removesuffix(" HTTP/1.1") + (f" with {content}" if content else "")
+        to_be = step.body["command"].removesuffix(" HTTP/1.1") + (f" {content}" if content else "")
         return Plan(f"{step.target.get('name', 'target')} {_base(step.target)}", "not asked while rehearsing", to_be)
 
     def apply(self, step: WorkflowStep, key: str) -> Mapping[str, str]:

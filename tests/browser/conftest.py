@@ -22,6 +22,7 @@ from xmsec.console.app import Desk, Records, desk, house, routes
 from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Explanation
+from xmsec.runtime.exceptions import Shelf
 from xmsec.runtime.service import Serving, application
 from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
@@ -59,6 +60,7 @@ class Room:
 
     def __init__(self, serving: Serving, kept: Desk, store: Sqlite) -> None:
         self.url, self.desk, self.store = serving.url, kept, store
+        self.folder = kept.keep.path.parent
 
     def link(self, kind: str) -> str:
         """A one-time link."""
@@ -88,6 +90,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
             *answering(connections, now),
             ZoneInfo("Asia/Shanghai"),
             flows=lambda: flows(connections.mine()),
+            exceptions=Shelf((), tmp_path),
         )
         shared = house(records, kept, now)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))

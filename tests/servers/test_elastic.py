@@ -74,6 +74,7 @@ def test_it_says_what_the_embedded_store_says(
         ):
             cases.triage_findings(place, said("1"), [FINDINGS[0].id], "acknowledged", "wang")
             cases.triage(place, said("2"), INCIDENTS[1].id, "closed", "li")
+            place.acts.cover([FINDINGS[2].id, FINDINGS[3].id, "none"], "from-the-console")
         times = sorted(finding.time for finding in FINDINGS)
         for query in (
             Query("findings", {"status": ("closed", "acknowledged")}, limit=2),
@@ -91,6 +92,7 @@ def test_it_says_what_the_embedded_store_says(
             Query("findings", {"entity.id": ("user-1", "user-2")}, order="-count", limit=2),
             Query("findings", excepted=True, limit=7),
             Query("findings", {"exception": ("known",)}, limit=1),
+            Query("findings", {"exception": ("from-the-console",)}),
             Query("incidents", {"status": ("new",)}, order="-opened", limit=2),
             Query("incidents", order="risk", limit=1),
         ):

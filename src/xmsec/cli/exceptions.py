@@ -103,7 +103,7 @@ def _print(hidden: Hidden, form: Any) -> None:
         write(encode({**{name: getattr(hidden, name) for name in hidden.__struct_fields__}, "by": by}))
         return
     rows(by, form, {"detector": "detector", "type": "type", "entity": "id", "findings": "findings"})
-    share = f"{hidden.findings} of {hidden.looked_at}{'' if hidden.all else ' newest'} findings of its detectors"
+    share = f"{hidden.findings} findings{'' if hidden.all else f' of the newest {hidden.looked_at}'}"
     write(f"{share}; {hidden.within} of them in its span, {hidden.new} covered by no exception now")
 
 

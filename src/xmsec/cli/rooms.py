@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xmsec.model.ports import Reader
     from xmsec.respond.drive import Runs
     from xmsec.runtime.approval import Means
+    from xmsec.runtime.exceptions import Shelf
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -92,6 +93,14 @@ def means_of(given: Settings, runs: Runs, reader: Callable[[], Reader]) -> Means
     return Means(playbooks, runs, every_connector(), lambda incident: told_of(reader(), incident))
 
 
+def shelf_of(given: Settings) -> Shelf:
+    """Return where a home's exceptions lie."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.runtime.exceptions import Shelf
+
+    return Shelf(content_dirs(given), given.home)
+
+
 @contextmanager
 def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     """Put the console together over what it shows."""
@@ -126,6 +135,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
             streams_of(given),
             lambda: flows(connections.mine()),
             lag,
+            shelf_of(given),
         )
         with rooms(given, records) as made:
             yield made

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xmsec.content.streams import Stream
     from xmsec.model.types import Raw, Source, Tick
     from xmsec.runtime.courier import Courier
+    from xmsec.runtime.embedded import Embedded
     from xmsec.runtime.network import Network
     from xmsec.runtime.responder import Responder
     from xmsec.runtime.vitals import Vitals
@@ -42,7 +43,7 @@ def run(
     Ends at Ctrl-C or SIGTERM, its state saved.
     """
     from xmsec.cli import deliveries
-    from xmsec.cli.home import monotonic, now, opened
+    from xmsec.cli.home import monotonic, opened
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
     from xmsec.cli.rooms import embedded_rooms
@@ -86,7 +87,7 @@ def run(
             if link := rooms.invitation(service.url):
                 remark(f"first administrator, once · 首位管理员（一次有效）: {link}")
             try:
-                for _ in embedded.drive(_polled(here, tails, net, now)):
+                for _ in embedded.drive(_polled(here, tails, net, _following(here, embedded))):
                     net.arrivals.settle()
                     _begin(here, responder)
             finally:
@@ -131,8 +132,9 @@ def _network(here: Opened) -> AbstractContextManager[Network]:
     return network(here.deployment.streams, here.store.states().clocks, limits, doors, Clocked(now, here.keyring.marks(now())))
 
 
-def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iterator[Sequence[Raw | Tick]]:
+def _polled(here: Opened, tails: Sequence[Tail], net: Network, follow: Callable[[], None]) -> Iterator[Sequence[Raw | Tick]]:
     """Yield what is new, one partition a batch; an empty batch while nothing is, so that what waits is committed."""
+    from xmsec.cli.home import now
     from xmsec.model.types import Tick
 
     def source(record: Raw | Tick) -> Source:
@@ -140,6 +142,7 @@ def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iter
 
     while True:
         busy = False
+        follow()
         for tail in tails:
             for _, batch in groupby(tail.poll(now()), key=source):
                 busy = True
@@ -155,6 +158,29 @@ def _polled(here: Opened, tails: Sequence[Tail], net: Network, now: Any) -> Iter
         if not busy:
             yield ()
             time.sleep(IDLE_POLL_S)
+
+
+def _following(here: Opened, embedded: Embedded) -> Callable[[], None]:
+    """Return what takes exceptions up when somebody wrote one: they come by rename, which the folder's time shows."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.content.exceptions import FOLDER
+    from xmsec.runtime.assemble import excepted
+
+    folder = here.settings.home / FOLDER
+
+    def mark() -> int:
+        return folder.stat().st_mtime_ns if folder.exists() else 0
+
+    seen = mark()
+
+    def follow() -> None:
+        nonlocal seen
+        now = mark()
+        if now != seen:
+            seen = now
+            embedded.follow(excepted(here.deployment.road, content_dirs(here.settings), here.settings.home, here.settings.zone))
+
+    return follow
 
 
 def _begin(here: Opened, responder: Responder) -> None:

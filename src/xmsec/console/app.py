@@ -24,6 +24,7 @@ from xmsec.console.users import Users
 from xmsec.content.streams import Stream
 from xmsec.model.ports import Acts, Reader
 from xmsec.runtime.approval import Means
+from xmsec.runtime.exceptions import Shelf
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -31,7 +32,7 @@ class Records(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
-    (stream, partition) → bytes that were not read yet.
+    (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here.
     """
 
     reader: Callable[[], Reader]
@@ -41,6 +42,7 @@ class Records(msgspec.Struct, frozen=True):
     streams: Mapping[str, Stream] = {}
     flows: Flows = unknown
     lag: Lag = dict
+    exceptions: Shelf | None = None
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: froz
         streams=records.streams,
         flows=records.flows,
         lag=records.lag,
+        exceptions=records.exceptions,
         pace=Pace(now),
         hosts=hosts,
     )

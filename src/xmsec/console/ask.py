@@ -24,6 +24,7 @@ from xmsec.content.streams import Stream
 from xmsec.model.ports import Acts, Flow, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
+from xmsec.runtime.exceptions import Shelf
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -55,7 +56,7 @@ class House(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were
-    not read yet; hosts: names under which it is asked for.
+    not read yet; exceptions: where they lie; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -77,6 +78,7 @@ class House(msgspec.Struct, frozen=True):
     flows: Flows
     lag: Lag
     pace: Pace
+    exceptions: Shelf | None = None
     hosts: frozenset[str] = frozenset()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from xmsec.content.exceptions import ExceptionFile
 from xmsec.findings.exceptions import EXPIRED, Rule
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.ports import Query, Reader
-from xmsec.model.types import Finding
+from xmsec.model.types import UNIT_SEPARATOR, Finding
 
 LOOKED_AT = 20_000  # findings of the draft's detectors, the newest: some seconds
 EXAMPLES = 5
@@ -50,12 +51,12 @@ class Hidden(msgspec.Struct, frozen=True):
 
 
 def would_hide(draft: ExceptionFile, reader: Reader, most: int = LOOKED_AT) -> Hidden:
-    """Judge the newest recorded findings of the draft's detectors."""
+    """Judge the newest recorded findings that its plain conditions leave, whatever their time."""
     rule = Rule(draft)
     by: Counter[tuple[str, str, str]] = Counter()
     examples: list[dict[str, Any]] = []
     within = new = looked_at = 0
-    for row in _rows(reader, Query("findings", {"detector": draft.wanted("detector")}, limit=_PAGE, excepted=True)):
+    for row in _rows(reader, _asked(draft)):
         if looked_at == most:
             return _hidden(by, within, new, examples, looked_at, whole=False)
         looked_at += 1
@@ -68,6 +69,13 @@ def would_hide(draft: ExceptionFile, reader: Reader, most: int = LOOKED_AT) -> H
         if len(examples) < EXAMPLES:
             examples.append(row)
     return _hidden(by, within, new, examples, looked_at, whole=True)
+
+
+def covered(file: ExceptionFile, reader: Reader, most: int = LOOKED_AT) -> Sequence[str]:
+    """Return the recorded findings that an exception covers and no other does, of the newest that it can mean."""
+    rule = Rule(file)
+    asked = msgspec.structs.replace(_asked(file), since=file.start, excepted=False)
+    return [row["id"] for row in islice(_rows(reader, asked), most) if rule.covers(_finding(row))]
 
 
 def hits(files: Sequence[ExceptionFile], reader: Reader) -> Mapping[str, Hits]:
@@ -89,6 +97,19 @@ def _hits(name: str, count: int, overdue: int, reader: Reader) -> Hits:
         return Hits(overdue=overdue)
     (row,) = reader.page(Query("findings", {"exception": (name,)}, limit=1)).rows
     return Hits(count, from_rfc3339(row["time"]), overdue)
+
+
+def _asked(file: ExceptionFile) -> Query:
+    """Ask for what conditions without wildcards leave: an index finds them among a million."""
+    where: dict[str, tuple[str, ...]] = {}
+    for column in file.when:
+        texts = file.wanted(column)
+        if column != "dataset" and not any("*" in text or "?" in text for text in texts):
+            where[column] = texts
+    if "entity.id" in where:  # one of two parts is written with a slash between them
+        ids = where["entity.id"]
+        where["entity.id"] = (*ids, *(text.replace(" / ", UNIT_SEPARATOR) for text in ids if " / " in text))
+    return Query("findings", where, limit=_PAGE, excepted=True)
 
 
 def _rows(reader: Reader, query: Query) -> Iterator[dict[str, Any]]:

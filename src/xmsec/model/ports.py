@@ -276,6 +276,10 @@ class Acts(Protocol):
         """Record an act and shape the incidents that it speaks of; false when it was recorded before. Safe to repeat."""
         ...
 
+    def cover(self, findings: Sequence[str], exception: str) -> None:
+        """Say of findings that were told before an exception was made that it covers them, as a replay would."""
+        ...
+
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
         ...

@@ -103,6 +103,13 @@ def assemble(dirs: Sequence[Path], home: Path, key: bytes | Keyring, zone: tzinf
     )
 
 
+def excepted(road: Road, dirs: Sequence[Path], home: Path, zone: tzinfo) -> Road:
+    """Return a road with the exceptions as they lie there now."""
+    files = [one.file for one in load_exceptions([*dirs, home])[0]]
+    revisions = Revisions(content_revision(dirs, home), road.revisions.ledger)
+    return msgspec.structs.replace(road, exceptions=Exceptions(files, zone), revisions=revisions)
+
+
 def content_revision(dirs: Sequence[Path], home: Path) -> str:
     """Name what the content says, the home's own exceptions included."""
     content = [path for folder in FOLDERS for path in files(dirs, folder, (".yaml", ".yml", ".json"))]

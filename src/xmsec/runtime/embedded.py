@@ -42,6 +42,10 @@ class Embedded:
     ) -> None:
         self._road, self._store, self._witnesses, self._monotonic, self._scan = road, store, witnesses, monotonic, scan
 
+    def follow(self, road: Road) -> None:
+        """Take another road from the next batch on, whose detectors keep the same states."""
+        self._road = road
+
     def drive(self, batches: Iterable[Sequence[Raw | Tick]]) -> Iterator[Sequence[Outcome]]:
         """Carry batches along the road; yields what was committed, as it is committed."""
         return _settled(self._commit(batches, lambda records, states: process_batch(records, self._road, states)))

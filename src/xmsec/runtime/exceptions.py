@@ -1,6 +1,6 @@
 """Exceptions written from the shell or a console: a file by rename in HOME/exceptions, where it stands before any content's.
 
-A running service takes content up when it is started again, or told to; findings that were told before stay as they are.
+`run` takes them up at once, workers with the next release; what was told before, the console lets the exception cover as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import msgspec
 
 from xmsec.content.exceptions import FOLDER, ExceptionFile, Placed, Trial, exception_of, load_exceptions, written
 from xmsec.content.load import parse
+from xmsec.findings.hidden import covered
 from xmsec.model.errors import ConfigError, ContentError
+from xmsec.runtime.cases import Place
 from xmsec.store.durable import sync_folder
 
 
@@ -28,6 +30,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     expires: datetime
     when: Mapping[str, Sequence[str]]
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """Where exceptions lie: in content directories, and in a home, which goes before."""
+
+    dirs: Sequence[Path]
+    home: Path
+
+    def files(self) -> list[ExceptionFile]:
+        """Return all that load, by id."""
+        return sorted((one.file for one in load_exceptions([*self.dirs, self.home])[0]), key=lambda file: file.id)
 
 
 def drafted(draft: Draft, folder: Path = Path()) -> Placed:
@@ -63,6 +76,13 @@ def add(dirs: Sequence[Path], home: Path, draft: Draft) -> Placed:
         raise ConfigError(f'exception "{placed.file.id}" is there already', where=FOLDER, remedy="choose another name")
     _put(placed.path, placed.file)
     return placed
+
+
+def cover(file: ExceptionFile, place: Place) -> Sequence[str]:
+    """Let a new exception cover what was told before it was made, within reach; return the ids of what it now covers."""
+    ids = covered(file, place.reader)
+    place.acts.cover(ids, file.id)
+    return ids
 
 
 def end(dirs: Sequence[Path], home: Path, name: str, at: datetime, by: str) -> ExceptionFile:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from xmsec.model.types import Act
+from xmsec.model.types import Act, Finding
 from xmsec.store.incidents import place
+from xmsec.store.statements import PUT_FINDING, finding_columns
 from xmsec.store.states import micros
 from xmsec.store.transaction import transaction
 
 _act = msgspec.json.Decoder(Act)
+_finding = msgspec.json.Decoder(Finding)
 _STATUS = (
     "INSERT INTO triage VALUES (?1, ?2, COALESCE(?3, '')) ON CONFLICT (subject) DO UPDATE"
     " SET status = excluded.status, assignee = COALESCE(?3, assignee)"
@@ -29,6 +31,15 @@ class SqliteActs:
         """Record an act and shape the incidents that it speaks of; false when it was recorded before. Raises ServiceError."""
         with transaction(self._connect()) as connection:
             return _record(connection, act)
+
+    def cover(self, findings: Sequence[str], exception: str) -> None:
+        """Let an exception cover findings that none covers, all or none. Raises ServiceError."""
+        with transaction(self._connect()) as connection:
+            for one in findings:
+                row = connection.execute("SELECT body FROM findings WHERE id = ? AND exception = ''", (one,)).fetchone()
+                if row is not None:
+                    covered = msgspec.structs.replace(_finding.decode(row[0]), exception=exception)
+                    connection.execute(PUT_FINDING, finding_columns(covered))
 
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""

@@ -21,6 +21,7 @@ from xmsec.store.elastic_shape import acts, own_of, placed, shape
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
+AT_ONCE = 1_000  # findings that one request marks
 AGAIN = 5  # tries of an update that meets another one on the same document
 
 
@@ -42,6 +43,12 @@ class ElasticActs:
                 self._place(act)
         return answer.meta.status != 409
 
+    def cover(self, findings: Sequence[str], exception: str) -> None:
+        """Let an exception cover findings; one that is not there is left out."""
+        with _answering(self._client):
+            for start in range(0, len(findings), AT_ONCE):
+                self._mark(findings[start : start + AT_ONCE], {"exception": exception})
+
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
         with _answering(self._client):
@@ -59,8 +66,11 @@ class ElasticActs:
         if not act.findings:
             self._set(act.incident, doc)
             return
-        terms: Any = {"terms": {"id": list(act.findings)}}
-        found = self._client.search(index=FINDINGS.alias(self._prefix), query=terms, size=len(act.findings), source=False)
+        self._mark(act.findings, doc)
+
+    def _mark(self, findings: Sequence[str], doc: Mapping[str, Any]) -> None:
+        terms: Any = {"terms": {"id": list(findings)}}
+        found = self._client.search(index=FINDINGS.alias(self._prefix), query=terms, size=len(findings), source=False)
         operations: list[Any] = []
         for hit in found["hits"]["hits"]:
             place = {"_index": hit["_index"], "_id": hit["_id"], "retry_on_conflict": AGAIN}

@@ -14,7 +14,7 @@ from xmsec.model.clock import from_rfc3339
 from xmsec.model.ports import Query
 
 FACETS = ("severity", "status", "system", "grade", "stage", "detector", "entity.type")
-COLUMNS = (*FACETS, "entity.id", "kind", "stream", "state", "incident", "assignee")
+COLUMNS = (*FACETS, "entity.id", "kind", "stream", "state", "incident", "assignee", "exception")
 ORDERS = ("-time", "-severity", "-risk", "time")
 VALUES, CHARACTERS = 50, 512  # of one column; of one value
 

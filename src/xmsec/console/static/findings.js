@@ -68,7 +68,19 @@
       open(row);
     }
   });
+  document.addEventListener("keydown", (event) => {  // the form of an exception: saved and left by keyboard
+    const form = event.target.closest("#except-form");
+    if (form && event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+  });
+  document.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target.id === "detail") document.querySelector("#except-form #reason")?.focus(); });
   if (!list) return;
+  let back = 0;  // the place to go on from when the rows above it have left
+  document.addEventListener("excepted", () => {
+    say(document.querySelector("#detail .good").textContent);
+    back = Math.max(0, rows().indexOf(here()));
+    for (const row of picked()) row.querySelector(".pick").checked = false;
+    htmx.ajax("GET", `/findings?${filter()}`, { target: "#results", swap: "innerHTML" });
+  });
 
   document.addEventListener("change", (event) => {
     if (event.target.classList.contains("pick")) { event.stopPropagation(); selected(); }
@@ -112,7 +124,7 @@
     if (parameters.order === "-time") delete parameters.order;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target.id === "results") { selected(); listen(); recount(); fold(); if (!here()) move(rows()[0]); }
+    if (event.detail.target.id === "results") { selected(); listen(); recount(); fold(); if (!here()) move(rows()[Math.min(back, rows().length - 1)]); back = 0; }
     if (event.detail.target.id === "detail") by("detail").scrollTop = 0;
   });
 

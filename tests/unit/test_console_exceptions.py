@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests import toys
-from tests.contract.every_store import Sqlite, outcomes
+from tests.contract.every_store import Sqlite, outcomes, records
 from tests.rooms import Clock, answering
 from tests.unit.test_console_guard import Asking
 
@@ -21,9 +22,10 @@ from xmsec.content.exceptions import ExceptionFile
 from xmsec.findings.hidden import covered
 from xmsec.model.clock import DAY, EPOCH, from_rfc3339
 from xmsec.model.ports import Query
-from xmsec.model.types import Finding
+from xmsec.model.types import Finding, Raw, Tick
 from xmsec.runtime.assemble import excepted
-from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.embedded import Embedded
+from xmsec.runtime.exceptions import Draft, Shelf, add, watch
 from xmsec.runtime.service import application
 from xmsec.store.readers import Connections
 
@@ -157,3 +159,24 @@ def test_a_road_takes_up_the_exceptions_that_lie_there_now(store: Sqlite, ask: A
     (file,) = Shelf((), tmp_path).files()
     assert [road.exceptions.judge([finding])[0].exception for road in (before, after)] == [None, file.id]
     assert before.revisions.content != after.revisions.content
+
+
+def test_a_service_follows_what_is_written_while_it_runs(tmp_path: Path) -> None:
+    written, ticks = watch(tmp_path), count()
+    draft = {"id": "x", "reason": "r", "owner": "o", "author": "li", "start": EPOCH, "expires": EPOCH + DAY}
+    with closing(Sqlite(tmp_path)) as fresh:
+        embedded = Embedded(toys.road(), fresh, [], lambda: float(next(ticks)))
+
+        def batches() -> Iterator[list[Raw | Tick]]:
+            for number, batch in enumerate(records(60)):
+                if number == 8:
+                    add((), tmp_path, Draft(when={"detector": ("toy-each",)}, **draft))
+                if written():
+                    embedded.follow(excepted(toys.road(), (), tmp_path, UTC))
+                yield batch
+
+        told = [finding for outcomes in embedded.drive(batches()) for one in outcomes for finding in one.findings]
+    ours = [finding.exception for finding in told if finding.detector == "toy-each"]
+    assert ours == sorted(ours, key=lambda one: one == "x")
+    assert {"x"} < {*ours}
+    assert not written()

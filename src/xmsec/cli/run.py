@@ -161,23 +161,15 @@ def _polled(here: Opened, tails: Sequence[Tail], net: Network, follow: Callable[
 
 
 def _following(here: Opened, embedded: Embedded) -> Callable[[], None]:
-    """Return what takes exceptions up when somebody wrote one: they come by rename, which the folder's time shows."""
+    """Return what takes exceptions up when somebody wrote one."""
     from xmsec.cli.home import content_dirs
-    from xmsec.content.exceptions import FOLDER
     from xmsec.runtime.assemble import excepted
+    from xmsec.runtime.exceptions import watch
 
-    folder = here.settings.home / FOLDER
-
-    def mark() -> int:
-        return folder.stat().st_mtime_ns if folder.exists() else 0
-
-    seen = mark()
+    written = watch(here.settings.home)
 
     def follow() -> None:
-        nonlocal seen
-        now = mark()
-        if now != seen:
-            seen = now
+        if written():
             embedded.follow(excepted(here.deployment.road, content_dirs(here.settings), here.settings.home, here.settings.zone))
 
     return follow

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -100,6 +100,26 @@ def end(dirs: Sequence[Path], home: Path, name: str, at: datetime, by: str) -> E
     roots = [top / FOLDER for top in [*dirs, home] if placed.path.is_relative_to(top / FOLDER)]
     _put(home / FOLDER / placed.path.relative_to(roots[-1]), ended)
     return ended
+
+
+def watch(home: Path) -> Callable[[], bool]:
+    """Return what says whether a home's exceptions changed since it was asked last.
+
+    They come by rename, which the folder's time shows.
+    """
+    folder = home / FOLDER
+
+    def mark() -> int:
+        return folder.stat().st_mtime_ns if folder.exists() else 0
+
+    seen = mark()
+
+    def changed() -> bool:
+        nonlocal seen
+        before, seen = seen, mark()
+        return seen != before
+
+    return changed
 
 
 def _put(path: Path, file: ExceptionFile) -> None:

@@ -54,9 +54,9 @@ def rooms(
         kept.keep.close()
 
 
-def answering(connections: Connections, now: Callable[[], datetime]) -> tuple[SqliteActs, Means]:
-    """Return where decisions on a test's store are recorded, and the shipped playbook that incidents are answered with."""
-    playbooks, _ = load_playbooks([Path(__file__).parents[1]])
+def answering(connections: Connections, now: Callable[[], datetime], *content: Path) -> tuple[SqliteActs, Means]:
+    """Return where decisions on a test's store are recorded, and what incidents are answered with: the shipped playbook."""
+    playbooks, _ = load_playbooks([Path(__file__).parents[1], *content])
     runs = Runs(connections.mine, now)
     means = Means(playbooks, runs, every_connector(), lambda one: told_of(SqliteReader(connections.mine()), one))
     return SqliteActs(connections.mine), means

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.contract.every_store import Sqlite, outcomes
+from tests.playbooks import Aim, Target
 from tests.rooms import answering
 
 from xmsec.console.access import Grant
@@ -56,10 +57,10 @@ UNTRANSLATED = """(language) => {
 
 
 class Room:
-    """A console that is served, and how people come in."""
+    """A console that is served, and how people come in. target: what the shipped playbook acts on."""
 
-    def __init__(self, serving: Serving, kept: Desk, store: Sqlite) -> None:
-        self.url, self.desk, self.store = serving.url, kept, store
+    def __init__(self, serving: Serving, kept: Desk, store: Sqlite, target: Target) -> None:
+        self.url, self.desk, self.store, self.target = serving.url, kept, store, target
         self.folder = kept.keep.path.parent
 
     def link(self, kind: str) -> str:
@@ -81,13 +82,14 @@ def room(tmp_path: Path) -> Iterator[Room]:
     with ExitStack() as stack:
         store = stack.enter_context(closing(Sqlite(tmp_path)))
         store.commit([explained(outcome) for outcome in outcomes(120)])
+        target = stack.enter_context(Aim(tmp_path / "content"))([])
         connections = stack.enter_context(closing(Connections(tmp_path / "store.sqlite")))
         now = partial(datetime.now, UTC)
         kept = desk(tmp_path, now)
         stack.callback(kept.keep.close)
         records = Records(
             lambda: SqliteReader(connections.mine()),
-            *answering(connections, now),
+            *answering(connections, now, tmp_path / "content"),
             ZoneInfo("Asia/Shanghai"),
             flows=lambda: flows(connections.mine()),
             exceptions=Shelf((), tmp_path),
@@ -95,7 +97,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
         shared = house(records, kept, now)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))
         stack.callback(shared.live.end)
-        yield Room(serving, kept, store)
+        yield Room(serving, kept, store, target)
 
 
 @pytest.fixture(scope="module")

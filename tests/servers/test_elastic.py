@@ -108,6 +108,7 @@ def test_it_says_what_the_embedded_store_says(
             ("status",),
         ):
             assert reader.count(Query("findings"), by) == embedded.count(Query("findings"), by)
+        assert reader.count(Query("incidents"), ("system",)) == embedded.count(Query("incidents"), ("system",)) != {}
         every = Query("findings", excepted=True)
         assert reader.count(every, ("exception", "kind")) == embedded.count(every, ("exception", "kind"))
         assert hits(toys.EXCEPTIONS, reader) == hits(toys.EXCEPTIONS, embedded)

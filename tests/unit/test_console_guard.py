@@ -28,6 +28,7 @@ from xmsec.model.ports import Query
 from xmsec.runtime.service import application
 
 PASSWORD = "correct horse battery"
+LISTS = ("/incidents", "/incidents/facets")
 VIEWS = [(page.name, view) for page in PAGES for view in page.views]
 OPEN = {"/healthz", "/readyz", "/metrics"}
 COOKIE = re.compile(rb"xmsec-(session|visit)=([\w-]*|\"\")")
@@ -125,7 +126,7 @@ def test_nobody_is_let_in_without_a_login(ask: Asking, page: str, view: Any) -> 
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("path", ["/findings", "/api/findings", "/api/incidents", "/findings/facets"])
+@pytest.mark.parametrize("path", ["/findings", "/api/findings", "/api/incidents", "/findings/facets", *LISTS])
 def test_a_role_opens_what_it_holds_for_its_systems_alone(ask: Asking, role: str, path: str) -> None:
     assert ask(path, authorization=bearer(ask.desk, role)).status == 200
     own = ask(path, authorization=bearer(ask.desk, role, "toys"))

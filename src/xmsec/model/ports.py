@@ -251,7 +251,7 @@ class Reader(Protocol):
         ...
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
-        """Return how many rows there are for each combination of the named columns."""
+        """Return how many rows there are for each combination of the named columns, one of several values under each."""
         ...
 
 

@@ -24,6 +24,7 @@ class Moment(msgspec.Struct, frozen=True):
     by: str
     text: str
     about: tuple[str, ...] = ()
+    act: Act | None = None
 
 
 def timeline(findings: Iterable[Mapping[str, Any]], acts: Iterable[Act], entries: Iterable[Entry]) -> list[Moment]:
@@ -39,7 +40,7 @@ def _found(row: Mapping[str, Any]) -> Moment:
 
 def _decided(act: Act) -> Moment:
     texts = {"comment": act.text, "status": f"{act.status} {act.assignee or ''}".strip()}
-    return Moment(act.at, "act", act.kind, act.by, texts.get(act.kind, ""), (*act.about, *act.findings))
+    return Moment(act.at, "act", act.kind, act.by, texts.get(act.kind, ""), (*act.about, *act.findings), act)
 
 
 def _done(entry: Entry) -> Moment:

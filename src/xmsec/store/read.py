@@ -34,6 +34,7 @@ class Shape(msgspec.Struct, frozen=True):
     body: str
     columns: Mapping[str, tuple[str, Kind]]
     searched: tuple[str, ...] = ()
+    each: Mapping[str, tuple[str, str]] = {}  # column of several values → what to join to have each, and its name there
 
 
 _FINDINGS = Shape(
@@ -85,6 +86,7 @@ _INCIDENTS = Shape(
         "system": (_SYSTEMS, "several"),
     },
     ("i.entity_id", "i.id"),
+    {"system": ("JOIN json_each(CAST(i.body AS TEXT), '$.systems') each_system", "each_system.value")},
 )
 _DEAD = Shape(
     "dead d",
@@ -133,12 +135,17 @@ class SqliteReader:
         return Page(rows, _cursor_text(*found[query.limit - 1][:2]) if len(found) > query.limit else None)
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
-        """Return how many rows there are for each combination of the named columns; none named: of all, under ()."""
-        columns = [_ordered(query, name) for name in by]
+        """Return how many rows there are for each combination of the named columns; none named: of all, under ().
+
+        A row counts under each value of a column that has several.
+        """
+        each = _shape(query).each
+        columns: list[tuple[str, Kind]] = [(each[name][1], "text") if name in each else _ordered(query, name) for name in by]
+        source = " ".join([_shape(query).source, *(each[name][0] for name in by if name in each)])
         where, values = _where(query)
         names = ", ".join(expression for expression, _ in columns)
         rows = self._connection.execute(
-            f"SELECT {names}{', ' if names else ''}count(*) FROM {_shape(query).source} WHERE {' AND '.join(where)}"
+            f"SELECT {names}{', ' if names else ''}count(*) FROM {source} WHERE {' AND '.join(where)}"
             + (f" GROUP BY {names} ORDER BY {names}" if names else ""),
             values,
         )

@@ -1,4 +1,4 @@
-"""What a list of findings is asked for: read from an address, written back into one, and tried on a single row."""
+"""What a list of findings or incidents is asked for: read from an address, written back into one, and tried on a single row."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from xmsec.model.clock import from_rfc3339
-from xmsec.model.ports import Query
+from xmsec.model.ports import Query, Table
 
-FACETS = ("severity", "status", "system", "grade", "stage", "detector", "entity.type")
-COLUMNS = (*FACETS, "entity.id", "kind", "stream", "state", "incident", "assignee", "exception")
+FACETS: Mapping[Table, tuple[str, ...]] = {
+    "findings": ("severity", "status", "system", "grade", "stage", "detector", "entity.type"),
+    "incidents": ("severity", "status", "system", "assignee", "entity.type"),
+}
+COLUMNS: Mapping[Table, tuple[str, ...]] = {
+    "findings": (*FACETS["findings"], "entity.id", "kind", "stream", "state", "incident", "assignee", "exception"),
+    "incidents": (*FACETS["incidents"], "entity.id", "state"),
+}
 ORDERS = ("-time", "-severity", "-risk", "time")
 VALUES, CHARACTERS = 50, 512  # of one column; of one value
 
@@ -27,10 +33,11 @@ class Filter(msgspec.Struct, frozen=True):
     since: datetime | None = None
     until: datetime | None = None
     order: str = ORDERS[0]
+    table: Table = "findings"
 
     def query(self, limit: int = 1) -> Query:
         """Return what a Reader is asked."""
-        query = Query("findings", dict(self.where), self.order, limit, text=self.text)
+        query = Query(self.table, dict(self.where), self.order, limit, text=self.text)
         return msgspec.structs.replace(query, since=self.since, until=self.until)
 
     def without(self, column: str) -> Filter:
@@ -65,9 +72,11 @@ class Filter(msgspec.Struct, frozen=True):
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
 
-def read(asked: QueryParams, zone: tzinfo) -> Filter:
+def read(asked: QueryParams, zone: tzinfo, table: Table = "findings") -> Filter:
     """Read a filter from an address; a time without an offset is one of `zone`. Raises InputError for a time that is none."""
-    where = {name: tuple(value[:CHARACTERS] for value in asked.getlist(name)[:VALUES]) for name in COLUMNS if name in asked}
+    where = {
+        name: tuple(value[:CHARACTERS] for value in asked.getlist(name)[:VALUES]) for name in COLUMNS[table] if name in asked
+    }
     order = asked.get("order", ORDERS[0])
     return Filter(
         where,
@@ -75,6 +84,7 @@ def read(asked: QueryParams, zone: tzinfo) -> Filter:
         moment(asked.get("since", ""), zone),
         moment(asked.get("until", ""), zone),
         order if order in ORDERS else ORDERS[0],
+        table,
     )
 
 

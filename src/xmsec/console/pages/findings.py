@@ -9,10 +9,11 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
 from xmsec.console.ask import Ask, Page, View
-from xmsec.console.pages.filters import FACETS, Filter, read
+from xmsec.console.pages.facets import counted
+from xmsec.console.pages.filters import Filter, read
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Query
-from xmsec.model.types import SEVERITIES, STATUSES, Status
+from xmsec.model.types import Status
 from xmsec.runtime.cases import triage_findings
 
 ROWS = 50
@@ -38,25 +39,8 @@ def listed(ask: Ask) -> Response:
 
 
 def facets(ask: Ask) -> Response:
-    """Count what each further choice would leave: a facet's own choice does not count against it."""
-    wanted = _wanted(ask)
-    reader = ask.reader("findings.read")
-    found = []
-    for name in FACETS:
-        counts = {key[0]: count for key, count in reader.count(wanted.without(name).query(), (name,)).items()}
-        chosen = wanted.where.get(name, ())
-        counts.update({value: 0 for value in chosen if value not in counts})
-        found.append((name, _ordered(name, counts), chosen))
-    total = reader.count(wanted.query(), ())[()]
-    return ask.page("findings_facets.html", facets=found, filter=wanted, total=total)
-
-
-def _ordered(name: str, counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    if name == "severity":
-        return [(one, counts[one]) for one in reversed(SEVERITIES) if one in counts]
-    if name == "status":
-        return [(one, counts.get(one, 0)) for one in STATUSES]
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    """Count what each further choice would leave."""
+    return counted(ask, _wanted(ask), "findings.read")
 
 
 def one(ask: Ask) -> Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from xmsec.console.ask import Page
-from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, sources
+from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, sources
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
     findings.PAGE,
+    incidents.PAGE,
     exceptions.PAGE,
     sources.PAGE,
     admin.PAGE,

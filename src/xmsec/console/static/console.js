@@ -2,6 +2,13 @@
 "use strict";
 const csrf = () => document.querySelector('meta[name="csrf"]').content;
 document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf(); });
+// A filter's empty fields and first order stay out of the address.
+document.addEventListener("htmx:configRequest", (event) => {
+  const { parameters, elt } = event.detail;
+  if (!elt.matches("form.filter")) return;
+  for (const name of ["since", "until", "q"]) if (!parameters[name]) delete parameters[name];
+  if (parameters.order === "-time") delete parameters.order;
+});
 for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(failure, () => say(document.getElementById("toast").dataset.failed));
 }

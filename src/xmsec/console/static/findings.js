@@ -117,12 +117,6 @@
   // The filter: facets are counted again after each change; times go out as UTC.
   const filter = () => location.search.replace(/^\?/, "").split("&").filter((one) => one && !/^(since|until|q|order)=$/.test(one)).join("&");
   const recount = () => htmx.ajax("GET", `/findings/facets?${filter()}`, { target: "#facets", swap: "innerHTML" });
-  document.addEventListener("htmx:configRequest", (event) => {
-    const { parameters, elt } = event.detail;
-    if (elt.id !== "filter") return;
-    for (const name of ["since", "until", "q"]) if (!parameters[name]) delete parameters[name];
-    if (parameters.order === "-time") delete parameters.order;
-  });
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id === "results") { selected(); listen(); recount(); fold(); if (!here()) move(rows()[Math.min(back, rows().length - 1)]); back = 0; }
     if (event.detail.target.id === "detail") by("detail").scrollTop = 0;

@@ -20,10 +20,12 @@ from tests.rooms import answering
 
 from xmsec.console.access import Grant
 from xmsec.console.app import Desk, Records, desk, house, routes
+from xmsec.content.classifiers import Grades, Title, TypeGrade
 from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Explanation
 from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.reasons import Reasons
 from xmsec.runtime.service import Serving, application
 from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
@@ -31,6 +33,7 @@ from xmsec.store.readers import Connections
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 expect.set_options(timeout=30_000)  # two busy cores may take their time
+GRADES = Grades(Title("级别", "grades"), types={"CN_MOBILE": TypeGrade("general-3", "a personal telephone")})
 PASSWORD = "correct horse battery"
 SECRET = re.compile(r"/(welcome|enter)/[^/?]+")
 
@@ -72,7 +75,9 @@ class Room:
 def explained(outcome: Outcome) -> Outcome:
     """Give a toy's findings what those of real detectors have."""
     why = (Explanation("rows in an hour", "⟨CN_MOBILE:5f2a9c1e00112233⟩ <b>", "< 60"),)
-    findings = [msgspec.structs.replace(one, explanation=why, grade="general-4") for one in outcome.findings]
+    findings = [
+        msgspec.structs.replace(one, explanation=why, grade="general-4", labels=("CN_MOBILE",)) for one in outcome.findings
+    ]
     return msgspec.structs.replace(outcome, findings=findings)
 
 
@@ -93,6 +98,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
             ZoneInfo("Asia/Shanghai"),
             flows=lambda: flows(connections.mine()),
             exceptions=Shelf((), tmp_path),
+            why=Reasons(GRADES, tmp_path),
         )
         shared = house(records, kept, now)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))

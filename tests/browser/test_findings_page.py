@@ -66,6 +66,7 @@ def test_a_finding_says_why_it_was_raised(signed_in: Enter, language: str) -> No
     expect(article.locator(".why tbody tr").first).to_contain_text("<b>")
     expect(article.locator(".why .token")).to_have_text("CN_MOBILE5f2a")
     expect(article.locator(".fields dd").first).to_be_visible()
+    expect(article.locator("section", has=seen.page.locator(".tag")).locator(".why")).to_contain_text("a personal telephone")
     seen.looked_at()
     assert next(entry.kind for entry in seen.room.desk.audit.entries()) == "graded.read"
     seen.page.goto(f"{seen.room.url}/findings/{article.get_attribute('data-id')}")

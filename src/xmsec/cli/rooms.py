@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xmsec.respond.drive import Runs
     from xmsec.runtime.approval import Means
     from xmsec.runtime.exceptions import Shelf
+    from xmsec.runtime.reasons import Reasons
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -93,6 +94,15 @@ def means_of(given: Settings, runs: Runs, reader: Callable[[], Reader]) -> Means
     return Means(playbooks, runs, every_connector(), lambda incident: told_of(reader(), incident))
 
 
+def reasons_of(given: Settings) -> Reasons:
+    """Load what grades findings."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.content.classifiers import load_classifiers
+    from xmsec.runtime.reasons import Reasons
+
+    return Reasons(load_classifiers(content_dirs(given))[0].grades, given.home)
+
+
 def shelf_of(given: Settings) -> Shelf:
     """Return where a home's exceptions lie."""
     from xmsec.cli.home import content_dirs
@@ -136,6 +146,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
             lambda: flows(connections.mine()),
             lag,
             shelf_of(given),
+            reasons_of(given),
         )
         with rooms(given, records) as made:
             yield made

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from starlette.routing import Route
 
-from xmsec.console.ask import Flows, House, Lag, unknown
+from xmsec.console.ask import Flows, House, Lag, Why, unexplained, unknown
 from xmsec.console.audit import Audit
 from xmsec.console.guard import guarded
 from xmsec.console.keep import FILE, Keep
@@ -32,7 +32,8 @@ class Records(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
-    (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here.
+    (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
+    why: reasons of a grade.
     """
 
     reader: Callable[[], Reader]
@@ -43,6 +44,7 @@ class Records(msgspec.Struct, frozen=True):
     flows: Flows = unknown
     lag: Lag = dict
     exceptions: Shelf | None = None
+    why: Why = unexplained
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -87,6 +89,7 @@ def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: froz
         flows=records.flows,
         lag=records.lag,
         exceptions=records.exceptions,
+        why=records.why,
         pace=Pace(now),
         hosts=hosts,
     )

@@ -25,6 +25,7 @@ from xmsec.model.ports import Acts, Flow, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
 from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.reasons import Reason
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -47,6 +48,14 @@ Flows = Callable[[], Mapping[str, Flow] | None]
 Lag = Callable[[], Mapping[tuple[str, ...], float]]
 
 
+Why = Callable[[Sequence[str], Sequence[str]], Sequence[Reason]]  # of a finding's types and datasets
+
+
+def unexplained(_: Sequence[str], __: Sequence[str]) -> Sequence[Reason]:
+    """Give no reasons for a grade."""
+    return ()
+
+
 def unknown() -> None:
     """Say that nobody counts what streams bring."""
 
@@ -56,7 +65,7 @@ class House(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were
-    not read yet; exceptions: where they lie; hosts: names under which it is asked for.
+    not read yet; exceptions: where they lie; why: reasons of a grade; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -79,6 +88,7 @@ class House(msgspec.Struct, frozen=True):
     lag: Lag
     pace: Pace
     exceptions: Shelf | None = None
+    why: Why = unexplained
     hosts: frozenset[str] = frozenset()
 
 

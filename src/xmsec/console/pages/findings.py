@@ -53,7 +53,10 @@ def one(ask: Ask) -> Response:
     entity: Any = finding["entity"]
     where: dict[str, tuple[str, ...]] = {"entity.type": (entity["type"],), "entity.id": (entity["id"],)}
     others = ask.reader("findings.read").page(Query("findings", where, limit=EARLIER + 1)).rows
-    facts: dict[str, Any] = {"f": finding, "earlier": [row for row in others if row["id"] != finding["id"]][:EARLIER]}
+    labels: Any = finding.get("labels") or ()
+    datasets: Any = finding.get("datasets") or ()
+    facts: dict[str, Any] = {"f": finding, "why": ask.house.why(labels, datasets), "datasets": datasets}
+    facts["earlier"] = [row for row in others if row["id"] != finding["id"]][:EARLIER]
     return ask.page("findings_detail.html" if ask.partial else "findings_one.html", **facts)
 
 

@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from xmsec.console.access import granted
 from xmsec.console.app import Desk, Records, desk, house, routes
-from xmsec.model.ports import Reader
+from xmsec.model.ports import Acts, Reader
 from xmsec.respond.connectors import every_connector
-from xmsec.respond.playbook import load_playbooks
+from xmsec.respond.playbook import Playbook, load_playbooks
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import told_of
 from xmsec.store.acts import SqliteActs
@@ -43,22 +43,29 @@ def _noon() -> datetime:
 
 @contextmanager
 def rooms(
-    folder: Path, reader: Callable[[], Reader], clock: Callable[[], datetime] = _noon
+    folder: Path,
+    reader: Callable[[], Reader],
+    clock: Callable[[], datetime] = _noon,
+    answers: tuple[Acts, Means] | None = None,
 ) -> Iterator[tuple[Desk, list[Route]]]:
     """Open the console's own file in a folder, and make its routes."""
     kept, connections = desk(folder, clock), Connections(folder / "store.sqlite")
     try:
-        yield kept, routes(house(Records(reader, *answering(connections, clock), UTC), kept, clock))
+        yield kept, routes(house(Records(reader, *(answers or answering(connections, clock)), UTC), kept, clock))
     finally:
         connections.close()
         kept.keep.close()
 
 
+def playbooks(*content: Path) -> dict[str, Playbook]:
+    """Load what is shipped, and what a test's own content replaces of it."""
+    return load_playbooks([Path(__file__).parents[1], *content])[0]
+
+
 def answering(connections: Connections, now: Callable[[], datetime], *content: Path) -> tuple[SqliteActs, Means]:
     """Return where decisions on a test's store are recorded, and what incidents are answered with: the shipped playbook."""
-    playbooks, _ = load_playbooks([Path(__file__).parents[1], *content])
     runs = Runs(connections.mine, now)
-    means = Means(playbooks, runs, every_connector(), lambda one: told_of(SqliteReader(connections.mine()), one))
+    means = Means(playbooks(*content), runs, every_connector(), lambda one: told_of(SqliteReader(connections.mine()), one))
     return SqliteActs(connections.mine), means
 
 

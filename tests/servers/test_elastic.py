@@ -82,6 +82,7 @@ def test_it_says_what_the_embedded_store_says(
             Query("findings", {"assignee": ("wang",)}),
             Query("findings", {"assignee": ("",)}, order="-risk", limit=50),
             Query("findings", since=times[3], until=times[-3], limit=4),
+            Query("findings", {"incident": (INCIDENTS[0].id, INCIDENTS[1].id)}, limit=3),
             Query("findings", text="USER-1 toys", limit=3),
             Query("findings", {"stage": ("",), "grade": ("",)}, limit=40),
             Query("incidents", {"status": ("closed",)}),

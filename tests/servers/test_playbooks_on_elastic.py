@@ -158,6 +158,20 @@ def test_a_run_that_is_held_is_left_alone_until_its_holder_is_silent(
         assert second.abandoned() == []
 
 
+def test_runs_are_found_by_their_incident_and_an_altered_one_is_seen_alone(
+    keeper: Callable[[str], ElasticRuns], client: Elasticsearch, prefix: str
+) -> None:
+    runs = keeper("first")
+    begun(runs, "r2", "r1")
+    assert {name: [one.kind for one in entries] for name, entries in runs.of(["i", "other"]).items()} == {
+        "r1": ["started", "approved"],
+        "r2": ["started", "approved"],
+    }
+    assert runs.of(["other"]) == runs.of([]) == {}
+    client.update(index=f"{prefix}-runs-0", id="r1", doc={"entries": [], "hash": ""}, refresh=True)
+    assert [runs.follows(one) for one in ("r1", "r2", "none")] == [False, True, False]
+
+
 def test_who_asks_patiently_gets_the_run_of_a_dead_holder(
     keeper: Callable[[str], ElasticRuns], clock: Clock, client: Elasticsearch, prefix: str
 ) -> None:

@@ -1,7 +1,7 @@
 """The Reader over Elasticsearch: findings and incidents in pages and counts, as the embedded store gives them.
 
-Times sort by the millisecond, and then by id. `incident` and `related` are looked up for the rows of a page; to filter by them,
-ask for the incident and then for its findings by id.
+Times sort by the millisecond, and then by id. `incident` and `related` are looked up for the rows of a page; findings of
+incidents are found by what the incidents name.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class ElasticReader:
         where = dict(query.where)
         names = ("status", "assignee") if query.table == "findings" else ()
         terms = [self._inherited(name, where.pop(name)) for name in names if name in where]
+        if query.table == "findings" and "incident" in where:
+            terms.append(self._of_incidents(where.pop("incident")))
         hidden = [{"exists": {"field": "exception"}}] if query.hides else []
         return {"bool": {"filter": [*terms, *_terms(msgspec.structs.replace(query, where=where))], "must_not": hidden}}
 
@@ -141,6 +143,12 @@ class ElasticReader:
             others = [one for row in touched if row[name] not in values for one in row["findings"]]
             ways.append({"bool": {"filter": [none], "must_not": {"terms": {"id": others[:MOST_TERMS]}}}})
         return {"bool": {"should": ways}}
+
+    def _of_incidents(self, incidents: Sequence[str]) -> dict[str, Any]:
+        named = {"terms": {"id": list(incidents)}}
+        hits = self._search(Query("incidents"), query=named, size=JOINED, source=["findings"])["hits"]["hits"]
+        findings = [one for hit in hits for one in hit["_source"].get("findings", ())]
+        return {"terms": {"id": findings[:MOST_TERMS]}}
 
     def _findings(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         incidents: dict[str, Mapping[str, Any]] = {}

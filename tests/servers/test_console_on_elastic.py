@@ -1,0 +1,69 @@
+"""The console over Elasticsearch: an incident is shown, decided on and answered as over the embedded store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+from tests.playbooks import Aim
+from tests.rooms import Clock, playbooks, rooms
+from tests.servers.indexed import FINDINGS, INCIDENTS, write
+from tests.unit.test_console_guard import Asking
+
+from xmsec.console.access import Grant
+from xmsec.respond.connectors import every_connector
+from xmsec.runtime.approval import Means
+from xmsec.runtime.cases import told_of
+from xmsec.runtime.service import application
+from xmsec.store.elastic_acts import ElasticActs
+from xmsec.store.elastic_ensure import ensure
+from xmsec.store.elastic_lease import Holder
+from xmsec.store.elastic_read import ElasticReader
+from xmsec.store.elastic_runs import Edge, ElasticRuns
+
+pytestmark = pytest.mark.servers
+
+INCIDENT = INCIDENTS[0]
+
+
+@pytest.fixture
+def ask(es_url: str, prefix: str, tmp_path: Path) -> Iterator[Asking]:
+    clock = Clock()
+    with Elasticsearch(es_url) as client, Aim(tmp_path / "content") as aim:
+        aim([])
+        ensure(client, "aaaa", prefix)
+        write(client, prefix, FINDINGS, INCIDENTS)
+        reader = ElasticReader(client, prefix)
+        runs = ElasticRuns(client, Holder("console", 1000.0), Edge(clock, time.monotonic, time.sleep), prefix)
+        means = Means(playbooks(tmp_path / "content"), runs, every_connector(), lambda one: told_of(reader, one))
+        answers = (ElasticActs(client, prefix), means)
+        with rooms(tmp_path, lambda: reader, clock, answers) as (desk, routes):
+            yield Asking(desk, application(tuple, rooms=routes), clock)
+
+
+def test_an_incident_is_shown_decided_on_and_answered(ask: Asking) -> None:
+    cookie, csrf = ask.session(Grant("admin"))
+    page = f"/incidents/{INCIDENT.id}"
+
+    def post(path: str, **form: str) -> int:
+        return ask(f"{page}/{path}", {"csrf": csrf, **form}, cookie=cookie).status
+
+    for path in ("/incidents?order=-severity", "/incidents/facets?system=toys", page, f"/findings?incident={INCIDENT.id}"):
+        assert ask(path, cookie=cookie).status == 200
+    assert INCIDENT.id in ask("/incidents", cookie=cookie).text
+    assert post("status", action="acknowledge", key="1") == 303
+    assert post("comments", text="asked <b>", key="2") == 303
+    assert post("runs", playbook="contain-account") == 303
+    (run,) = {part.split('"')[0] for part in ask(page, cookie=cookie).text.split(f"{page}/runs/")[1:]}
+    step = ask(page, cookie=cookie).text.split('name="step" value="')[1].split('"')[0]
+    for _ in range(2):
+        assert post(f"runs/{run}", action="approve", step=step, seen="1") == 303
+    shown = ask(page, cookie=cookie).text
+    assert shown.count("step-applied") == 1
+    assert shown.count("step-waits") == 1
+    assert "asked &lt;b&gt;" in shown
+    assert "status-acknowledged" in shown
+    assert ask("/incidents", cookie=cookie).text.count('class="wait"') == 1

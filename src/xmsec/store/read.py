@@ -224,6 +224,8 @@ def _where(query: Query) -> tuple[list[str], list[Any]]:
     """Write the filter; statements hold names of ours only, all that came from outside is bound."""
     terms = ["f.exception = ''"] if query.hides else ["1"]
     bound: list[Any] = []
+    if query.where.get("exception") and "" not in query.where["exception"]:
+        terms.append("f.exception <> ''")  # else SQLite does not see that the index of what is covered has them all
     for name, values in query.where.items():
         expression, kind = _column(query, name)
         places = ", ".join("?" * len(values))

@@ -103,7 +103,8 @@ def _sources(ask: Ask, names: Sequence[str], flows: Mapping[str, Flow] | None) -
 def _silences(ask: Ask) -> Mapping[str, str]:
     """Return when each stream was last found silent."""
     found: dict[str, str] = {}
-    for row in ask.reader("sources.read").page(Query("findings", {"kind": ("silence",)}, limit=SILENCES)).rows:
+    where: dict[str, tuple[str, ...]] = {"kind": ("silence",), "entity.type": ("stream",)}  # the second has an index
+    for row in ask.reader("sources.read").page(Query("findings", where, limit=SILENCES)).rows:
         entity: Any = row["entity"]
         found.setdefault(entity["id"], str(row["time"]))
     return found

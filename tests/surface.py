@@ -7,13 +7,15 @@ from enum import EnumMeta
 from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
+import msgspec
 from starlette.routing import Route
 from typer.main import get_command
 
 import xmsec
 from xmsec.cli.main import app
+from xmsec.console.guard import guarded
 from xmsec.console.pages.table import PAGES
-from xmsec.runtime.service import TABLES, application
+from xmsec.runtime.service import application
 
 
 class Command(NamedTuple):
@@ -63,9 +65,9 @@ def names() -> list[str]:
 def routes() -> Iterator[str]:
     """Return what the API answers, with the parameters that it takes; pages may change."""
     views = [view for page in PAGES for view in page.views if view.path.startswith("/api/")]
-    rooms = [Route(view.path, print, methods=[view.method]) for view in views]
+    rooms = guarded(None, views)  # type: ignore[arg-type]  # nobody asks
     for route in application(tuple, rooms=rooms).routes:
-        path = str(getattr(route, "path", route))
-        order, filters = TABLES.get(path.removeprefix("/api/"), ("", ()))
-        method = min({*getattr(route, "methods", ()), "GET"} - {"HEAD"}, key=lambda one: one == "GET")
-        yield f"{method} {path}" + (f"?{'&'.join((*filters, 'limit', 'after'))} ordered by {order}" if order else "")
+        assert isinstance(route, Route)
+        view = getattr(route.endpoint, "view", None)
+        asked = "&".join(field.encode_name for field in msgspec.structs.fields(view.asks)) if view and view.asks else ""
+        yield f"{min({*(route.methods or ())} - {'HEAD'})} {route.path}" + (f"?{asked}" if asked else "")

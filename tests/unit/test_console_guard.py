@@ -50,8 +50,11 @@ class Asking:
         self.desk, self.app, self.clock = desk, app, clock
 
     def __call__(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Answer:
+        return self.send("GET" if form is None else "POST", path, urlencode(form or {}).encode(), **headers)
+
+    def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        """Ask with any method and body."""
         told: list[Mapping[str, Any]] = []
-        body = urlencode(form or {}).encode()
 
         async def receive() -> Mapping[str, Any]:
             return {"type": "http.request", "body": body}
@@ -61,7 +64,7 @@ class Asking:
 
         path, _, query = path.partition("?")
         named = {"host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        scope = {"type": "http", "http_version": "1.1", "method": "GET" if form is None else "POST", "path": path}
+        scope = {"type": "http", "http_version": "1.1", "method": method, "path": path}
         scope |= {"query_string": query.encode(), "root_path": "", "scheme": "http", "server": ("127.0.0.1", 80)}
         scope |= {"client": ("192.0.2.7", 1), "headers": [(name.encode(), value.encode()) for name, value in named.items()]}
         asyncio.run(self.app(scope, receive, send))  # type: ignore[arg-type]  # mappings in place of ASGI's own types
@@ -119,9 +122,9 @@ def test_nobody_is_let_in_without_a_login(ask: Asking, page: str, view: Any) -> 
     if view.permission == "anyone":
         return
     path = re.sub(r"\{\w+\}", "x", view.path)
-    answer = ask(path, None if view.method == "GET" else {})
+    answer = ask.send(view.method, path)
     assert answer.status == (401 if view.method == "GET" else 403)
-    machine = ask(path, None if view.method == "GET" else {}, authorization="Bearer nothing")
+    machine = ask.send(view.method, path, authorization="Bearer nothing")
     assert machine.status == 401
 
 

@@ -15,9 +15,10 @@ from starlette.applications import Starlette
 from tests.contract.every_store import Sqlite, outcomes
 from tests.rooms import bearer, rooms
 
+from xmsec.console.records import MOST_ROWS
 from xmsec.model.ports import Page, Query, Reader
 from xmsec.runtime.metrics import counted, exposition
-from xmsec.runtime.service import MOST_ROWS, application
+from xmsec.runtime.service import application
 
 
 class Answer(NamedTuple):

@@ -118,7 +118,7 @@ def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     from xmsec.console.app import house, routes
 
     with desk_of(given.home) as kept:
-        shared = house(records, kept, now, frozenset(given.public_hosts))
+        shared = house(records, kept, now, frozenset(given.public_hosts), given.api_per_minute)
         yield Rooms(routes(shared), kept, shared.live)
 
 

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     recordings: str | None = None
     host: str = "127.0.0.1"
     public_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # names of the console; in the environment separated by commas
+    api_per_minute: Annotated[int, Field(ge=1)] = 1200  # requests of one token, or of one person to /api
     ingest_tokens: Path | None = None
     notify_targets: Path | None = None
     tls_cert: Path | None = None

@@ -17,6 +17,7 @@ from xmsec.console.limits import Limits
 from xmsec.console.live import Live
 from xmsec.console.pace import Pace
 from xmsec.console.pages.table import PAGES
+from xmsec.console.rates import PER_MINUTE, Rates
 from xmsec.console.render import Renderer, assets
 from xmsec.console.sessions import Bearers, Links, Sessions
 from xmsec.console.texts import catalogue
@@ -67,8 +68,17 @@ def desk(home: Path, now: Callable[[], datetime]) -> Desk:
     return Desk(keep, audit, users, Sessions(keep, users, now), Links(keep, now), Bearers(keep, audit, now), Limits(keep, now))
 
 
-def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: frozenset[str] = frozenset()) -> House:
-    """Put together what all pages share. hosts: names beside `localhost` and addresses under which it is asked for."""
+def house(
+    records: Records,
+    kept: Desk,
+    now: Callable[[], datetime],
+    hosts: frozenset[str] = frozenset(),
+    per_minute: int = PER_MINUTE,
+) -> House:
+    """Put together what all pages share.
+
+    hosts: names beside `localhost` and addresses under which it is asked for; per_minute: requests of one machine.
+    """
     return House(
         reader=records.reader,
         acts=records.acts,
@@ -79,6 +89,7 @@ def house(records: Records, kept: Desk, now: Callable[[], datetime], hosts: froz
         links=kept.links,
         bearers=kept.bearers,
         limits=kept.limits,
+        rates=Rates(now, per_minute),
         audit=kept.audit,
         texts=catalogue(),
         render=Renderer(PAGES, assets()),

@@ -15,6 +15,7 @@ from xmsec.console.access import Permission, Principal
 from xmsec.console.audit import Audit
 from xmsec.console.limits import Limits
 from xmsec.console.pace import Pace
+from xmsec.console.rates import Rates
 from xmsec.console.scoped import Scoped
 from xmsec.console.secret import made
 from xmsec.console.sessions import Bearers, Links, Session, Sessions
@@ -77,6 +78,7 @@ class House(msgspec.Struct, frozen=True):
     links: Links
     bearers: Bearers
     limits: Limits
+    rates: Rates
     audit: Audit
     texts: Catalogue
     render: Renders
@@ -98,6 +100,7 @@ class Ask:
     def __init__(self, request: Request, house: House, session: Session | None, who: Principal) -> None:
         self.request, self.house, self.session, self.who = request, house, session, who
         self.form: Mapping[str, Sequence[str]] = {}
+        self.body = b""  # of a change that is no form
         self.cookies: dict[str, str | None] = {}  # to be set with the answer; None: to be forgotten
         self.language = who.language if who.name else _spoken(request)
 
@@ -177,7 +180,8 @@ def _spoken(request: Request) -> str:
 class View(msgspec.Struct, frozen=True):
     """One route: who may ask (a view that names no permission cannot be made), and what answers.
 
-    by_itself: the page asks without its person (live news), so that it keeps no session alive.
+    by_itself: the page asks without its person (live news), so that it keeps no session alive; asks, takes: types of the
+    parameters and of a JSON body; gives: a type, of which the answer is JSON, or a media type; status: of the answer.
     """
 
     path: str
@@ -185,6 +189,10 @@ class View(msgspec.Struct, frozen=True):
     run: Callable[[Ask], Response]
     method: str = "GET"
     by_itself: bool = False
+    asks: type[Any] | None = None
+    takes: type[Any] | None = None
+    gives: Any = "text/html"
+    status: int = 200
 
 
 class Page(msgspec.Struct, frozen=True):

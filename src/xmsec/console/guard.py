@@ -16,14 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xmsec.console.access import NOBODY, PERMISSIONS
+from xmsec.console.access import NOBODY, PERMISSIONS, Principal
 from xmsec.console.ask import Ask, House, View
 from xmsec.console.secret import hashed, made
 from xmsec.console.sessions import Session
 from xmsec.model.errors import ConfigError, PolicyError, ServiceError, XmsecError
 
-FORM_BYTES = 256 << 10
+BODY_BYTES = 256 << 10
 FORM_FIELDS = 4_000  # a bulk change names up to some thousand records
+JSON = ("application/json", "application/merge-patch+json")
 COOKIE, VISIT = "xmsec-session", "xmsec-visit"
 VISIT_S = 3600
 _SAFE = frozenset(("GET", "HEAD"))
@@ -45,8 +46,9 @@ HEADERS = {
 class RefusedError(Exception):
     """A request that is not let in."""
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, **headers: str) -> None:
         self.status, self.why = status, why
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         super().__init__(why)
 
 
@@ -60,15 +62,16 @@ class Guarded:
         """Answer a request, or refuse it."""
         try:
             _of_this_host(request, self._house.hosts)
-            form = await _form(request)
-            ask = await run_in_threadpool(self._admitted, request, form)
+            body = await _body(request)
+            ask = await run_in_threadpool(self._admitted, request, body)
         except RefusedError as refused:
             return self._finished(request, self._refusal(request, refused), {})
         answer = await run_in_threadpool(self._answered, ask)
         return self._finished(request, answer, ask.cookies)
 
-    def _admitted(self, request: Request, form: dict[str, list[str]]) -> Ask:
+    def _admitted(self, request: Request, body: bytes) -> Ask:
         """Find out who asks, and whether they may."""
+        form = {} if self.view.takes is not None else _form(body)
         session, who = None, None
         if "authorization" in request.headers:
             who = self._house.bearers.find(request.headers["authorization"])
@@ -80,11 +83,21 @@ class Guarded:
         if request.method not in _SAFE and "authorization" not in request.headers:
             _not_forged(request, form, session)
         who = who or NOBODY
+        self._in_measure(request, who)
         if not who.may(self.view.permission):
             raise RefusedError(403 if who.name else 401, self.view.permission)
         ask = Ask(request, self._house, session, who)
-        ask.form = form
+        ask.form, ask.body = form, body
+        if self.view.takes is not None and _type(request) not in JSON:
+            raise RefusedError(415, "content-type", Accept_Patch=", ".join(JSON))
         return ask
+
+    def _in_measure(self, request: Request, who: Principal) -> None:
+        """Hold a machine back that asks too often; pages of people are not counted, what their scripts ask of the API is."""
+        if who.name and (who.machine or request.url.path.startswith("/api/")):
+            wait_s = self._house.rates.wait_s(f"{'token' if who.machine else 'user'} {who.name}")
+            if wait_s:
+                raise RefusedError(429, "rate", Retry_After=str(wait_s))
 
     def _answered(self, ask: Ask) -> Response:
         try:
@@ -103,6 +116,7 @@ class Guarded:
                 path = urlsplit(request.headers.get("hx-current-url", "/")).path
             return ask.go(f"/login?next={quote(path, safe='')}")
         answer = ask.problem(refused.status, ask.t(f"base.refused-{refused.status}"))
+        answer.headers.update(refused.headers)
         if refused.status == 401:
             answer.headers["www-authenticate"] = "Bearer"
         return answer
@@ -183,18 +197,26 @@ def _address(name: str) -> bool:
     return True
 
 
-async def _form(request: Request) -> dict[str, list[str]]:
+async def _body(request: Request) -> bytes:
     if request.method in _SAFE:
-        return {}
+        return b""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_BYTES:
-            raise RefusedError(413, "form")
+        if len(body) > BODY_BYTES:
+            raise RefusedError(413, "body")
+    return bytes(body)
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
     except ValueError as error:
         raise RefusedError(400, "form") from error
+
+
+def _type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _not_forged(request: Request, form: dict[str, list[str]], session: Session | None) -> None:

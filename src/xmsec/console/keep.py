@@ -51,7 +51,14 @@ CREATE INDEX audit_by_person ON audit (by, number);
 CREATE INDEX audit_by_subject ON audit (what, number);
 CREATE INDEX audit_by_time ON audit (at);
 """
-_VERSIONS = (_SCHEMA, _ADMINISTRATION)  # what each version adds; forward only
+_ANSWERS = """
+CREATE TABLE answers (
+    owner TEXT NOT NULL, key TEXT NOT NULL, asked TEXT NOT NULL, status INTEGER NOT NULL, etag TEXT NOT NULL,
+    body BLOB NOT NULL, expires TEXT NOT NULL, PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+CREATE INDEX answers_by_end ON answers (expires);
+"""
+_VERSIONS = (_SCHEMA, _ADMINISTRATION, _ANSWERS)  # what each version adds; forward only
 
 
 class Keep:

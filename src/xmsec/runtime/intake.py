@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError, InputError, ServiceError
+from xmsec.runtime.declared import INGEST, Accepted, Declared, declared
 from xmsec.runtime.tokens import Tokens
 from xmsec.sources.body import BODY_BYTES, ID_FIELD, PACKED, RECORDS, Found, bulk_records, json_records, text_records, unpacked
 from xmsec.sources.inlet import Handed, Inlet, no_room
@@ -36,6 +37,7 @@ JSON = frozenset(
 ID_BYTES = 512
 LEFT_BYTES, LEFT_S = 64 << 20, 10  # of the rest of a body whose request is refused
 _ENDED = "xmsec.ended"
+_PROBLEMS = (400, 401, 403, 404, 408, 413, 415, 429, 503)
 CLIENT_VERSION = "9.99.0"  # of Elasticsearch, as which bulk lines are taken: Beats refuse one older than themselves
 
 Now = Callable[[], datetime]
@@ -83,6 +85,7 @@ class Intake:
         """Return what was counted at all network sources."""
         return {} if self._inlet is None else self._inlet.counts()
 
+    @declared(Declared(INGEST, sorted(JSON - {""} | {"text/plain"}), Accepted, 202, _PROBLEMS))
     async def post(self, request: Request) -> Response:
         """Answer 202 with how many records were accepted, and how many of them are no JSON object and so dead letters."""
         stream = request.path_params["stream"]
@@ -95,6 +98,7 @@ class Intake:
         rejected = min(len(found.refused), added)
         return JSONResponse({"accepted": added - rejected, "rejected": rejected, "duplicate": len(found.lines) - added}, 202)
 
+    @declared(Declared(INGEST, ("application/x-ndjson",), dict[str, Any], 200, _PROBLEMS))
     async def bulk(self, request: Request) -> Response:
         """Answer as Elasticsearch does: 200, and for each document that it was created."""
         stream = request.path_params["stream"]
@@ -113,6 +117,7 @@ class Intake:
         items = [{action: {"_index": stream, "status": 201}} for action in actions]
         return _elastic({"took": 0, "errors": False, "items": items})
 
+    @declared(Declared(INGEST, (), dict[str, Any], 200, (401, 403, 404, 503)))
     async def there(self, request: Request) -> Response:
         """Answer a client of Elasticsearch that asks who is there before it sends."""
         try:

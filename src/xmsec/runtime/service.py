@@ -6,12 +6,12 @@ findings and incidents with them, have a guard of their own (`xmsec.console`), w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -22,21 +22,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from xmsec.model.errors import ConfigError
-from xmsec.model.ports import Query, Reader
-from xmsec.model.types import SEVERITIES, FindingKind
+from xmsec.runtime.declared import Declared, declared
 from xmsec.runtime.intake import Intake
 from xmsec.runtime.metrics import CONTENT_TYPE, Metric, counter, exposition
 from xmsec.runtime.vitals import Vitals
 from xmsec.store.sqlite import connect
 
-PAGE_ROWS = 100
-MOST_ROWS = 1_000
 ANSWER_S = 5  # how long an end waits for an answer that is being read
-TABLES = {
-    "findings": ("-time", ("severity", "system", "stream", "detector", "kind", "state")),
-    "incidents": ("-risk", ("severity",)),
-}
-SETTLED: Mapping[str, tuple[str, ...]] = {"severity": SEVERITIES, "kind": get_args(FindingKind), "state": ("open", "final")}
 Metrics = Callable[[], Iterable[Metric]]
 Problems = Callable[[], Sequence[str]]
 
@@ -44,23 +36,23 @@ Problems = Callable[[], Sequence[str]]
 def health(metrics: Metrics, problems: Problems) -> list[Route]:
     """Return what watches a process: it lives; it is ready, or what is wrong, a line each; its figures."""
 
+    @declared(Declared())
+    def healthy(_: Request) -> Response:
+        """Say that the process lives."""
+        return PlainTextResponse("ok\n")
+
+    @declared(Declared(problems=(503,)))
     def ready(_: Request) -> Response:
+        """Say that the process is ready, or what is wrong."""
         wrong = problems()
         return PlainTextResponse("".join(f"{one}\n" for one in wrong) or "ok\n", 503 if wrong else 200)
 
-    return [
-        Route("/healthz", lambda _: PlainTextResponse("ok\n")),
-        Route("/readyz", ready),
-        Route("/metrics", lambda _: PlainTextResponse(exposition(metrics()), media_type=CONTENT_TYPE)),
-    ]
+    @declared(Declared())
+    def figures(_: Request) -> Response:
+        """Give the figures as Prometheus reads them."""
+        return PlainTextResponse(exposition(metrics()), media_type=CONTENT_TYPE)
 
-
-def listing(reader: Reader, table: Any, request: Request) -> Response:
-    """Answer with a page of a table, as the API writes it. Raises XmsecError for what is not asked rightly."""
-    order, filters = TABLES[table]
-    where, limit = _asked(request, filters)
-    found = reader.page(Query(table, where, order, limit), request.query_params.get("after"))
-    return _json({"rows": found.rows, "next": found.next})
+    return [Route("/healthz", healthy), Route("/readyz", ready), Route("/metrics", figures)]
 
 
 def application(
@@ -86,31 +78,12 @@ def with_problems(routes: Sequence[BaseRoute]) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
 
 
-def _asked(request: Request, filters: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], int]:
-    """Read the parameters; a filter that is misspelt would otherwise answer with everything, or with nothing."""
-    given = request.query_params
-    if {*given} - {*filters, "limit", "after"}:
-        raise ConfigError("no such parameter", remedy=f"one of {', '.join(filters)}, limit, after")
-    where = {name: tuple(given.getlist(name)) for name in filters if name in given}
-    for name, values in where.items():
-        if name in SETTLED and not {*values} <= {*SETTLED[name]}:
-            raise ConfigError("no such value", where=name, remedy=f"one of {', '.join(SETTLED[name])}")
-    limit = given.get("limit", str(PAGE_ROWS))
-    if not (limit.isdecimal() and len(limit) <= len(str(MOST_ROWS)) and 1 <= int(limit) <= MOST_ROWS):
-        raise ConfigError("no such number", where="limit", remedy=f"1 to {MOST_ROWS}")
-    return where, int(limit)
-
-
 def _refused(_: Request, error: Exception) -> Response:
     return _problem(error.status_code, error.detail) if isinstance(error, HTTPException) else _broken(_, error)
 
 
 def _broken(_: Request, error: Exception) -> Response:
     return _problem(500, f"internal error ({type(error).__name__})")
-
-
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 def _problem(status: int, detail: str) -> Response:

@@ -1,0 +1,183 @@
+"""What the API takes and gives, as types: requests are read by them, and its description is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from starlette.requests import Request
+
+from xmsec.model.errors import ConfigError, InputError
+from xmsec.model.types import Event, Finding, FindingKind, Incident, Severity, Status
+
+PAGE_ROWS, MOST_ROWS = 100, 1_000
+T = TypeVar("T", bound=msgspec.Struct)
+Word = Annotated[str, Meta(min_length=1, max_length=512)]
+Words = Annotated[tuple[Word, ...], Meta(max_length=50)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Parameters of a list that pages by cursor. after: the `next` of the page before, unchanged."""
+
+    limit: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = PAGE_ROWS
+    after: Word | None = None
+
+
+class CoverageAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Columns with the values that pass, words that all occur (q), a span of time [since, until)."""
+
+    severity: Annotated[tuple[Severity, ...], Meta(max_length=5)] = ()
+    system: Words = ()
+    stream: Words = ()
+    detector: Words = ()
+    state: Annotated[tuple[Literal["open", "final"], ...], Meta(max_length=2)] = ()
+    status: Annotated[tuple[Status, ...], Meta(max_length=4)] = ()
+    assignee: Words = ()
+    incident: Words = ()
+    entity_type: Words = msgspec.field(default=(), name="entity.type")
+    entity_id: Words = msgspec.field(default=(), name="entity.id")
+    since: Time | None = None
+    until: Time | None = None
+    q: Annotated[str, Meta(max_length=400)] = ""
+
+
+class FindingsAsked(CoverageAsked, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same, of findings of every kind."""
+
+    kind: Annotated[tuple[FindingKind, ...], Meta(max_length=8)] = ()
+
+
+class IncidentsAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Columns with the values that pass, words that all occur (q), a span of time [since, until) in which they were opened."""
+
+    severity: Annotated[tuple[Severity, ...], Meta(max_length=5)] = ()
+    system: Words = ()
+    status: Annotated[tuple[Status, ...], Meta(max_length=4)] = ()
+    assignee: Words = ()
+    entity_type: Words = msgspec.field(default=(), name="entity.type")
+    entity_id: Words = msgspec.field(default=(), name="entity.id")
+    since: Time | None = None
+    until: Time | None = None
+    q: Annotated[str, Meta(max_length=400)] = ""
+
+
+class Triage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What changes of a finding or an incident (RFC 7396): what is left out stays; assignee null: nobody."""
+
+    status: Status | UnsetType = UNSET
+    assignee: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType | None = UNSET
+
+
+class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of an incident."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=4_000)]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A comment that was recorded."""
+
+    id: str
+    incident: str
+    by: str
+    at: datetime
+    text: str
+
+
+class EventRecord(Event, frozen=True, tag=False):
+    """A tokened event; `fields` are nested ECS."""
+
+
+class FindingRecord(Finding, frozen=True, kw_only=True, tag=False):
+    """A finding, with what grouping and people say of it."""
+
+    evidence: tuple[EventRecord, ...] = ()
+    incident: str | None
+    status: Status
+    assignee: str | None
+
+
+class IncidentRecord(Incident, frozen=True, kw_only=True):
+    """An incident, with what people say of it. related: the other incidents of its entity."""
+
+    related: tuple[str, ...]
+    status: Status
+    assignee: str | None
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """A page of findings. next: the cursor of the following one."""
+
+    rows: tuple[FindingRecord, ...]
+    next: str | None
+
+
+class Incidents(msgspec.Struct, frozen=True):
+    """A page of incidents. next: the cursor of the following one."""
+
+    rows: tuple[IncidentRecord, ...]
+    next: str | None
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """A playbook run. doing: what comes next, `unknown` when its playbook left the content; step: of what is recorded last."""
+
+    id: str
+    playbook: str
+    incident: str
+    doing: str
+    step: str
+    by: str
+    at: datetime
+
+
+class PlaybookRuns(msgspec.Struct, frozen=True):
+    """A page of playbook runs. next: the cursor of the following one."""
+
+    rows: tuple[RunRecord, ...]
+    next: str | None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong (RFC 9457); quotes nothing of what was asked."""
+
+    status: int
+    detail: str
+
+
+def parameters(request: Request, kind: type[T]) -> T:
+    """Read a request's parameters; one that is misspelt would otherwise answer with everything. Raises ConfigError."""
+    several = {field.encode_name for field in msgspec.structs.fields(kind) if field.default == ()}
+    given = request.query_params
+    asked: dict[str, str | list[str]] = {name: given.getlist(name) if name in several else given[name] for name in given}
+    try:
+        return msgspec.convert(asked, kind, strict=False)
+    except msgspec.ValidationError as error:
+        names = ", ".join(sorted(field.encode_name for field in msgspec.structs.fields(kind)))
+        raise ConfigError(f"a parameter is not as it should be: {_place(error)}", remedy=f"parameters: {names}") from error
+
+
+def content(body: bytes, kind: type[T]) -> T:
+    """Read a request's body. Raises InputError."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the body is not as it should be: {_place(error)}", remedy="see /api/openapi.json") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("the body is no JSON", remedy="see /api/openapi.json") from error
+
+
+def _place(error: msgspec.ValidationError) -> str:
+    """Say where it is wrong, without what was written there."""
+    text, _, place = str(error).partition(" - at ")
+    return place.strip("`").removeprefix("$.") or text.partition("`")[0].strip().lower() or "body"
+
+
+def chosen(asked: CoverageAsked | IncidentsAsked) -> Mapping[str, tuple[str, ...]]:
+    """Return column → values that pass."""
+    pairs = ((field.encode_name, getattr(asked, field.name)) for field in msgspec.structs.fields(asked))
+    return {name: value for name, value in pairs if isinstance(value, tuple) and value}

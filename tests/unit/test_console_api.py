@@ -1,0 +1,210 @@
+"""The API as a machine uses it, and its description: whole, true to the schema of OpenAPI, and what really is answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from starlette.routing import Route
+from tests.contract.every_store import Sqlite, outcomes
+from tests.rooms import Clock, bearer, rooms
+from tests.unit.test_console_guard import Answer, Asking
+
+from xmsec.console.access import PERMISSIONS, Grant
+from xmsec.console.once import KEPT
+from xmsec.console.rates import PER_MINUTE, Rates
+from xmsec.runtime.declared import INGEST
+from xmsec.runtime.service import application
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Iterator[Asking]:
+    clock = Clock()
+    with closing(Sqlite(tmp_path)) as store:
+        store.commit(outcomes(60))
+        with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
+            yield Asking(desk, application(tuple, rooms=routes), clock)
+
+
+class Machine:
+    """Who asks with one token."""
+
+    def __init__(self, ask: Asking, role: str = "operator", *systems: str) -> None:
+        self._ask, self._token = ask, bearer(ask.desk, role, *systems)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._ask.send("GET", path, authorization=self._token, **headers)
+
+    def change(self, method: str, path: str, value: Any, **headers: str) -> Answer:
+        sent = {"content_type": "application/json", "authorization": self._token, **headers}
+        return self._ask.send(method, path, json.dumps(value).encode(), **sent)
+
+    def first(self, table: str) -> Any:
+        return json.loads(self.get(f"/api/{table}?limit=1").text)["rows"][0]
+
+
+def described(ask: Asking) -> Any:
+    return json.loads(Machine(ask).get("/api/openapi.json").text)
+
+
+def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def test_every_route_is_described_with_its_permission(ask: Asking) -> None:
+    document = described(ask)
+    served = {
+        (method, route.path)
+        for route in ask.app.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert {(method, path) for method, path, _ in operations(document)} == served
+    for _, path, operation in operations(document):
+        assert operation["x-permission"] in (*PERMISSIONS, INGEST)
+        assert operation["summary"].endswith((".", ":")), path
+        assert {name["name"] for name in operation.get("parameters", ()) if name["in"] == "path"} == {
+            *re.findall(r"\{(\w+)\}", path)
+        }
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len({*names}) == len(names)
+
+
+def test_every_schema_of_the_description_is_one_and_every_reference_leads_somewhere(ask: Asking) -> None:
+    document = described(ask)
+    assert document["openapi"] == "3.1.0"
+    for name, schema in document["components"]["schemas"].items():
+        Draft202012Validator.check_schema(schema)
+        assert "type" not in schema.get("properties", {}) or name in ("Entity", "Key"), name
+    for found in re.findall(r'"\$ref":\s*"#/([^"]+)"', json.dumps(document)):
+        at = document
+        for step in found.split("/"):
+            at = at[step]
+
+
+@pytest.mark.parametrize("path", ["/api/findings", "/api/incidents", "/api/coverage", "/api/playbook-runs"])
+def test_a_list_is_as_it_is_described(ask: Asking, path: str) -> None:
+    document = described(ask)
+    schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    answer = json.loads(Machine(ask).get(path).text)
+    Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
+
+
+@pytest.mark.parametrize("table", ["findings", "incidents"])
+def test_one_record_is_the_one_of_the_list(ask: Asking, table: str) -> None:
+    machine = Machine(ask)
+    row = machine.first(table)
+    assert json.loads(machine.get(f"/api/{table}/{row['id']}").text) == row
+    assert machine.get(f"/api/{table}/nothing").status == 404
+    assert Machine(ask, "admin", "elsewhere").get(f"/api/{table}/{row['id']}").status == 404
+
+
+@pytest.mark.parametrize("path", ["/api/findings", "/api/findings/{id}", "/api/openapi.json"])
+def test_what_has_not_changed_is_not_sent_again(ask: Asking, path: str) -> None:
+    machine = Machine(ask)
+    row = machine.first("findings")
+    path = path.replace("{id}", row["id"])
+    tag = machine.get(path).headers["etag"]
+    assert machine.get(path, if_none_match=f'"other", {tag}')[0::2][:2] == (304, "")
+    machine.change("PATCH", f"/api/findings/{row['id']}", {"status": "closed"})
+    assert machine.get(path, if_none_match=tag).status == (304 if path.endswith("openapi.json") else 200)
+
+
+@pytest.mark.parametrize("table", ["findings", "incidents"])
+def test_a_record_is_triaged_and_what_is_left_out_stays(ask: Asking, table: str) -> None:
+    machine = Machine(ask)
+    path = f"/api/{table}/{machine.first(table)['id']}"
+    steps: list[tuple[dict[str, Any], tuple[str, str | None]]] = [
+        ({"assignee": "li"}, ("new", "li")),
+        ({"status": "acknowledged"}, ("acknowledged", "li")),
+        ({"assignee": None}, ("acknowledged", None)),
+    ]
+    for sent, expected in steps:
+        answer = machine.change("PATCH", path, sent)
+        row = json.loads(answer.text)
+        assert (answer.status, row["status"], row["assignee"]) == (200, *expected)
+        assert machine.get(path).headers["etag"] == answer.headers["etag"]
+    kinds = [entry.kind for entry in ask.desk.audit.entries()]
+    assert kinds.count(f"{table.removesuffix('s')}.triage") == len(steps)
+
+
+def test_a_change_of_what_has_changed_since_is_refused(ask: Asking) -> None:
+    machine = Machine(ask)
+    path = f"/api/findings/{machine.first('findings')['id']}"
+    tag = machine.get(path).headers["etag"]
+    assert machine.change("PATCH", path, {"status": "acknowledged"}, if_match=tag).status == 200
+    assert machine.change("PATCH", path, {"status": "closed"}, if_match=tag).status == 412
+    assert json.loads(machine.get(path).text)["status"] == "acknowledged"
+
+
+def test_a_change_under_one_key_is_made_once(ask: Asking) -> None:
+    machine, other = Machine(ask), Machine(ask)
+    incident = machine.first("incidents")["id"]
+    path, key = f"/api/incidents/{incident}/comments", {"idempotency_key": "8c1d"}
+    first = machine.change("POST", path, {"text": "seen"}, **key)
+    assert first.status == 201
+    assert machine.change("POST", path, {"text": "seen"}, **key)[0::2] == first[0::2]
+    assert machine.change("POST", path, {"text": "seen again"}, **key).status == 422
+    assert other.change("POST", path, {"text": "seen by another"}, **key).status == 201
+    assert len([entry for entry in ask.desk.audit.entries() if entry.kind == "incident.comment"]) == 2
+    ask.clock.pass_(seconds=KEPT.total_seconds())
+    assert machine.change("POST", path, {"text": "seen again"}, **key).status == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "type_", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b'{"status": "done"}', "application/json", 400),
+        (b'{"state": "final"}', "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"status=closed", "application/x-www-form-urlencoded", 415),
+        (b" " * (300 << 10), "application/json", 413),
+    ],
+    ids=["cut", "no text", "no such value", "no such field", "a list", "a form", "too large"],
+)
+def test_a_body_that_is_not_as_it_should_be_changes_nothing(ask: Asking, body: bytes, type_: str, status: int) -> None:
+    token = bearer(ask.desk, "operator")
+    machine = Machine(ask)
+    row = machine.first("findings")
+    answer = ask.send("PATCH", f"/api/findings/{row['id']}", body, authorization=token, content_type=type_)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert machine.first("findings") == row
+
+
+def test_a_session_asks_the_api_too_and_its_changes_carry_what_no_other_site_knows(ask: Asking) -> None:
+    cookie, csrf = ask.session(Grant("operator"))
+    path = f"/api/findings/{Machine(ask).first('findings')['id']}"
+    sent = {"cookie": cookie, "content_type": "application/json"}
+    assert ask.send("GET", path, cookie=cookie).status == 200
+    assert ask.send("PATCH", path, b'{"status": "closed"}', **sent).status == 403
+    assert ask.send("PATCH", path, b'{"status": "closed"}', **sent, x_csrf_token=csrf).status == 200
+
+
+def test_a_token_that_asks_too_often_waits_and_others_do_not() -> None:
+    clock = Clock()
+    rates = Rates(clock, 60)
+    assert [rates.wait_s("a") for _ in range(61)] == [0] * 60 + [1]
+    assert rates.wait_s("b") == 0
+    clock.pass_(seconds=2)
+    assert [rates.wait_s("a") for _ in range(3)] == [0, 0, 1]
+
+
+def test_who_asks_too_often_is_told_how_long_to_wait(ask: Asking) -> None:
+    token = bearer(ask.desk)
+    for _ in range(PER_MINUTE):
+        assert ask.send("GET", "/api/playbook-runs?limit=0", authorization=token).status == 400
+    answer = ask.send("GET", "/api/findings", authorization=token)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    ask.clock.pass_(seconds=1)
+    assert ask.send("GET", "/api/findings", authorization=token).status == 200

@@ -98,6 +98,7 @@ def run(
     from xmsec.runtime.approval import begin
 
     with desk(home) as here:
+        here.means.playbook(playbook)  # what is misspelt is said before an incident is looked for
         return _say(*begin(here.means, playbook, here.means.incident(incident), by))
 
 

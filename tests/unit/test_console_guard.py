@@ -64,7 +64,13 @@ class Asking:
 
         path, _, query = path.partition("?")
         named = {"host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        scope = {"type": "http", "http_version": "1.1", "method": method, "path": path}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+        }
         scope |= {"query_string": query.encode(), "root_path": "", "scheme": "http", "server": ("127.0.0.1", 80)}
         scope |= {"client": ("192.0.2.7", 1), "headers": [(name.encode(), value.encode()) for name, value in named.items()]}
         asyncio.run(self.app(scope, receive, send))  # type: ignore[arg-type]  # mappings in place of ASGI's own types

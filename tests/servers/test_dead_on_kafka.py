@@ -74,14 +74,15 @@ class Place:
 
     @contextmanager
     def working(self) -> Iterator[None]:
+        """Let a worker work, which notes how far it came when it is told to end."""
         command = [*XMSEC, "worker", "classify", "--streams", NAME, "--home", str(self.home)]
         with (self.home / "log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(self.env))
             try:
                 yield
             finally:
-                process.kill()
-                process.wait()
+                process.terminate()
+                process.wait(60)
 
 
 def events(reader: Reader) -> list[Event]:

@@ -16,7 +16,8 @@ from tests.contract.every_store import CODECS, SOURCES, outcomes
 
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Held, Outcome, Query
-from xmsec.model.types import Clock, Key, Position, Rejected, Revisions
+from xmsec.model.types import Act, Clock, Key, Position, Rejected, Revisions
+from xmsec.store.acts import SqliteActs
 from xmsec.store.lock import HomeLock
 from xmsec.store.migrate import versions
 from xmsec.store.read import SqliteReader
@@ -84,7 +85,8 @@ def test_a_damaged_input_is_counted_once_however_often_it_is_scanned(store: Sqli
 def test_what_people_say_outlives_what_the_engine_tells_again(store: SqliteStore) -> None:
     store.commit(MADE[:-1])
     (first, second, *_) = reader(store).page(Query("incidents", limit=2)).rows
-    store.triage(first["id"], "acknowledged", "wang")
+    said = Act(id="a", kind="status", incident=first["id"], by="li", at=NOW, status="acknowledged", assignee="wang")
+    SqliteActs(lambda: store.connection).put(said)
     store.commit([msgspec.structs.replace(MADE[-1], incidents=[*MADE[-1].incidents])])
     rows = {row["id"]: row for row in reader(store).page(Query("incidents")).rows}
     assert (rows[first["id"]]["status"], rows[first["id"]]["assignee"]) == ("acknowledged", "wang")

@@ -1,7 +1,7 @@
 """The Reader over Elasticsearch: findings and incidents in pages and counts, as the embedded store gives them.
 
-Times sort by the millisecond, and then by id. `incident` and `related` are looked up for the rows of a page; findings of
-incidents are found by what the incidents name.
+Times sort by the millisecond, and then by id; equals of another order by their time. `incident` and `related` are looked up for
+the rows of a page; findings of incidents are found by what the incidents name.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class ElasticReader:
         name = query.order.removeprefix("-")
         way = "desc" if query.order.startswith("-") else "asc"
         field = "severity_rank" if name == "severity" else _field(query, name, _SORTED[self._table(query)])
+        order = tuple(dict.fromkeys((field, _field(query, "time", ("time",)), "id")))
         found = self._search(
             query,
             query=self._filter(query),
-            sort=[{field: way}, {"id": way}],
+            sort=[{one: way} for one in order],
             size=query.limit + 1,
-            search_after=None if after is None else _cursor(after),
+            search_after=None if after is None else _cursor(after, len(order)),
         )
         hits = found["hits"]["hits"]
         rows = [hit["_source"] for hit in hits[: query.limit]]
@@ -256,9 +257,11 @@ def _incident(row: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[
     return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee") or None}
 
 
-def _cursor(text: str) -> list[int | str]:
+def _cursor(text: str, length: int) -> list[int | str]:
     try:
-        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[int | str, str])
+        place = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=list[int | str])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
-    return [value, row_id]
+    if len(place) != length:
+        raise InputError("bad-cursor", remedy="take it from the page before, in the same order")
+    return place

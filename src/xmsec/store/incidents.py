@@ -96,13 +96,18 @@ def _show(connection: sqlite3.Connection, name: str, incident: Incident | None) 
 
     Of many findings the engine names the least: one that is no longer among them must leave, or commits would have a say.
     """
-    connection.execute("DELETE FROM incident_findings WHERE incident = ?", (name,))
+    members = [] if incident is None else incident.findings
+    connection.execute(
+        "DELETE FROM incident_findings WHERE incident = ? AND finding NOT IN (SELECT value FROM json_each(?))",
+        (name, msgspec.json.encode(members).decode()),
+    )
     if incident is None:
         connection.execute("DELETE FROM incidents WHERE id = ?", (name,))
         return
     connection.execute(PUT_INCIDENT, incident_columns(incident))
     connection.executemany(
-        "INSERT OR REPLACE INTO incident_findings SELECT ?1, ?2"
-        " WHERE NOT EXISTS (SELECT 1 FROM placed WHERE finding = ?1 AND incident <> ?2)",
-        [(finding, name) for finding in incident.findings],
+        "INSERT INTO incident_findings SELECT ?1, ?2"
+        " WHERE NOT EXISTS (SELECT 1 FROM placed WHERE finding = ?1 AND incident <> ?2)"
+        " ON CONFLICT (finding) DO UPDATE SET incident = excluded.incident WHERE incident <> excluded.incident",
+        [(finding, name) for finding in members],
     )

@@ -6,12 +6,14 @@ import base64
 import binascii
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from xmsec.model.clock import from_rfc3339, rfc3339
+from xmsec.model.clock import EPOCH, from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
 from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
@@ -27,7 +29,10 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what SQLite c
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """One table as it is asked for: where its rows are, and what each column is; `id` makes every order total."""
+    """One table as it is asked for: where its rows are, and what each column is; `id` makes every order total.
+
+    shown: which rows an exception does not cover; total: how many rows there are.
+    """
 
     source: str
     id: str
@@ -35,13 +40,14 @@ class Shape(msgspec.Struct, frozen=True):
     columns: Mapping[str, tuple[str, Kind]]
     searched: tuple[str, ...] = ()
     each: Mapping[str, tuple[str, str]] = {}  # column of several values → what to join to have each, and its name there
+    shown: str = "1"
+    total: str = "count(*)"
 
 
 _FINDINGS = Shape(
-    "findings f LEFT JOIN incident_findings m ON m.finding = f.id LEFT JOIN triage t ON t.subject = f.id"
-    " LEFT JOIN triage c ON c.subject = m.incident",
+    "findings f",
     "f.id",
-    "f.body, m.incident, COALESCE(t.status, c.status, 'new'), COALESCE(NULLIF(t.assignee, ''), c.assignee, '')",
+    "f.body, f.incident, f.status, f.assignee",
     {
         "id": ("f.id", "text"),
         "time": ("f.time", "time"),
@@ -61,11 +67,21 @@ _FINDINGS = Shape(
         "exception": ("f.exception", "text"),
         "stage": ("f.stage", "text"),
         "grade": ("f.grade", "text"),
-        "incident": ("COALESCE(m.incident, '')", "text"),
-        "status": ("COALESCE(t.status, c.status, 'new')", "text"),
-        "assignee": ("COALESCE(NULLIF(t.assignee, ''), c.assignee, '')", "text"),
+        "incident": ("f.incident", "text"),
+        "status": ("f.status", "text"),
+        "assignee": ("f.assignee", "text"),
     },
     ("f.title", "f.entity_id", "f.detector", "f.system", "f.id"),
+    shown="f.exception = ''",
+)
+_DAY = timedelta(days=1)
+_TALLIED = ("severity", "system", "detector", "entity.type", "stage", "grade", "status")
+_TALLY = Shape(
+    "tally f",
+    "",
+    "",
+    {"time": (f"f.day * {_DAY // timedelta(microseconds=1)}", "time"), **{name: _FINDINGS.columns[name] for name in _TALLIED}},
+    total="COALESCE(sum(f.total), 0)",
 )
 _SYSTEMS = "EXISTS (SELECT 1 FROM json_each(CAST(i.body AS TEXT), '$.systems') WHERE value IN ({}))"
 _INCIDENTS = Shape(
@@ -118,35 +134,41 @@ class SqliteReader:
 
     def page(self, query: Query, after: str | None = None) -> Page:
         """Return one page in a total order. Raises ConfigError for an unknown column, InputError for a foreign cursor."""
-        shape = _shape(query)
-        descending = query.order.startswith("-")
+        shape, way = _shape(query), "DESC" if query.order.startswith("-") else "ASC"
         order = _ordered(query, query.order.removeprefix("-"))[0]
-        where, values = _where(query)
+        places = (order, shape.columns["time"][0], shape.id)  # among equals the latest stand beside each other
+        names = ", ".join(places)
+        where, values = _where(query, shape)
         if after is not None:
-            where.append(f"({order}, {shape.id}) {'<' if descending else '>'} (?, ?)")
+            where.append(f"({names}) {'<' if way == 'DESC' else '>'} (?, ?, ?)")
             values += _cursor(after)
-        way = "DESC" if descending else "ASC"
         found = self._connection.execute(
-            f"SELECT {order}, {shape.id}, {shape.body} FROM {shape.source} WHERE {' AND '.join(where)}"
-            f" ORDER BY {order} {way}, {shape.id} {way} LIMIT ?",
+            f"SELECT {names}, {shape.body} FROM {shape.source} WHERE {' AND '.join(where)}"
+            f" ORDER BY {', '.join(f'{place} {way}' for place in places)} LIMIT ?",
             (*values, query.limit + 1),
         ).fetchall()
-        rows = [self._rows[query.table](row[2:]) for row in found[: query.limit]]
-        return Page(rows, _cursor_text(*found[query.limit - 1][:2]) if len(found) > query.limit else None)
+        rows = [self._rows[query.table](row[3:]) for row in found[: query.limit]]
+        return Page(rows, _cursor_text(found[query.limit - 1][:3]) if len(found) > query.limit else None)
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ().
 
         A row counts under each value of a column that has several.
         """
-        each = _shape(query).each
+        counts: Counter[tuple[str, ...]] = Counter()
+        for part, shape in _parts(query, by):
+            counts.update(self._counted(part, shape, by))
+        return dict(sorted(counts.items()))
+
+    def _counted(self, query: Query, shape: Shape, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        each = shape.each
         columns: list[tuple[str, Kind]] = [(each[name][1], "text") if name in each else _ordered(query, name) for name in by]
-        source = " ".join([_shape(query).source, *(each[name][0] for name in by if name in each)])
-        where, values = _where(query)
+        source = " ".join([shape.source, *(each[name][0] for name in by if name in each)])
+        where, values = _where(query, shape)
         names = ", ".join(expression for expression, _ in columns)
         rows = self._connection.execute(
-            f"SELECT {names}{', ' if names else ''}count(*) FROM {source} WHERE {' AND '.join(where)}"
-            + (f" GROUP BY {names} ORDER BY {names}" if names else ""),
+            f"SELECT {names}{', ' if names else ''}{shape.total} FROM {source} WHERE {' AND '.join(where)}"
+            + (f" GROUP BY {names}" if names else ""),
             values,
         )
         kinds = [kind for _, kind in columns]
@@ -191,7 +213,7 @@ class SqliteReader:
 
 
 def _finding(row: Sequence[Any]) -> dict[str, Any]:
-    return finding_row(msgspec.json.decode(row[0], type=Finding), row[1], row[2], row[3])
+    return finding_row(msgspec.json.decode(row[0], type=Finding), row[1] or None, row[2], row[3])
 
 
 def _dead(row: Sequence[Any]) -> dict[str, Any]:
@@ -220,9 +242,25 @@ def _ordered(query: Query, name: str) -> tuple[str, Kind]:
     return found
 
 
-def _where(query: Query) -> tuple[list[str], list[Any]]:
+def _parts(query: Query, by: Sequence[str]) -> list[tuple[Query, Shape]]:
+    """Split a count: whole days are tallied, what is left at both ends is counted row by row."""
+    if query.table != "findings" or not query.hides or query.text or not {*query.where, *by} <= {*_TALLIED}:
+        return [(query, _shape(query))]
+    since = query.since and EPOCH - (EPOCH - query.since) // _DAY * _DAY  # the day that begins then, or after
+    until = query.until and EPOCH + (query.until - EPOCH) // _DAY * _DAY
+    if since and until and since >= until:
+        return [(query, _FINDINGS)]
+    parts = [(msgspec.structs.replace(query, since=since, until=until), _TALLY)]
+    if since != query.since:
+        parts.append((msgspec.structs.replace(query, until=since), _FINDINGS))
+    if until != query.until:
+        parts.append((msgspec.structs.replace(query, since=until), _FINDINGS))
+    return parts
+
+
+def _where(query: Query, shape: Shape) -> tuple[list[str], list[Any]]:
     """Write the filter; statements hold names of ours only, all that came from outside is bound."""
-    terms = ["f.exception = ''"] if query.hides else ["1"]
+    terms = [shape.shown] if query.hides else ["1"]
     bound: list[Any] = []
     if query.where.get("exception") and "" not in query.where["exception"]:
         terms.append("f.exception <> ''")  # else SQLite does not see that the index of what is covered has them all
@@ -231,17 +269,16 @@ def _where(query: Query) -> tuple[list[str], list[Any]]:
         places = ", ".join("?" * len(values))
         terms.append(expression.format(places) if kind == "several" else f"{expression} IN ({places})")
         bound += [_read(value, kind) for value in values]
-    time = _column(query, "time")[0]
+    time = shape.columns["time"][0]
     for sign, bound_at in ((">=", query.since), ("<", query.until)):
         if bound_at is not None:
             terms.append(f"{time} {sign} ?")
             bound.append(micros(bound_at))
-    searched = _shape(query).searched
     for word in words(query):
-        if not searched:
+        if not shape.searched:
             raise ConfigError("is not searched by words", where=query.table, remedy="filter by its columns")
-        terms.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in searched) + ")")
-        bound += [_LIKE.sub(r"\\\g<0>", word).join("%%")] * len(searched)
+        terms.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in shape.searched) + ")")
+        bound += [_LIKE.sub(r"\\\g<0>", word).join("%%")] * len(shape.searched)
     return terms, bound
 
 
@@ -261,13 +298,13 @@ def _written(value: Any, kind: Kind) -> str:
     return rfc3339(from_micros(value)) if kind == "time" else str(value)
 
 
-def _cursor_text(value: Any, row_id: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([value, row_id])).decode()
+def _cursor_text(place: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
 
 
 def _cursor(text: str) -> list[Any]:
     try:
-        value, row_id = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[Int64 | str, str])
+        place = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[Int64 | str, Int64, str])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
-    return [value, row_id]
+    return list(place)

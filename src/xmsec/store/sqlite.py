@@ -155,11 +155,6 @@ class SqliteStore:
             if stream in (None, row[0])
         ]
 
-    def triage(self, subject: str, status: str, assignee: str = "") -> None:
-        """Set what people say of a finding or an incident."""
-        with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO triage VALUES (?, ?, ?)", (subject, status, assignee))
-
     def claim(self, key_check: str) -> None:
         """Make sure that this store's tokens were made with these keys, and note newer ones. Raises ConfigError."""
         present = self.meta().get("key_check")

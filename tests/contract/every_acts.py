@@ -138,6 +138,14 @@ def merging_on_and_round_about_ends_at_one_incident(kept: Kept) -> None:
     assert set(held(kept)) == {ada}
 
 
+def what_was_merged_into_a_part_goes_with_it(kept: Kept) -> None:
+    engine, place, ada, bob, eve = started(kept)
+    cases.merge(place, said("1", 1), ada, [bob])
+    kept.acts.put(Act(id="x", kind="merge", incident=eve, by="li", at=NOON + timedelta(minutes=2), incidents=(bob,)))
+    kept.write(*engine.tells(ADA[2]))
+    assert held(kept) == {eve: {one.id for one in (*ADA, BOB[0], *EVE)}}
+
+
 def what_was_split_stays_split_when_the_entity_is_told_of_again(kept: Kept) -> None:
     engine, place, ada, bob, eve = started(kept)
     into = cases.split(place, said("x"), ada, [ADA[1].id]).into
@@ -226,6 +234,7 @@ def a_status_of_findings_is_theirs_and_stands_in_the_history_of_their_incidents(
 SCENES = (
     a_merged_incident_takes_later_findings_of_both,
     merging_on_and_round_about_ends_at_one_incident,
+    what_was_merged_into_a_part_goes_with_it,
     what_was_split_stays_split_when_the_entity_is_told_of_again,
     a_finding_that_was_moved_stays_and_an_emptied_incident_goes,
     a_request_that_comes_again_is_one_decision,

@@ -83,9 +83,9 @@ class ElasticActs:
         now = placed(self._client, self._prefix)
         if act.into:
             self._make(act, now)
-        for part in act.about:
-            self._set(part, {"root": now.root_by_part[part], **self._own(part)})
         roots = {now.root_by_part[part] for part in act.about}
+        for part in sorted({part for root in roots for part in now.parts(root)}):  # with what was merged into a part before
+            self._set(part, {"root": now.root_by_part[part], **self._own(part)})
         self._put(now, {finding for finding, incident in now.placed.items() if incident in roots})
         shape(self._client, roots, now, self._prefix)
 

@@ -37,7 +37,7 @@ def write_incidents(connection: sqlite3.Connection, incidents: Iterable[Incident
 
 def place(connection: sqlite3.Connection, act: Act) -> None:
     """Write down anew where things are put, and shape what the act speaks of."""
-    before = {part for (part,) in connection.execute("SELECT part FROM shaped")}
+    before: dict[str, str] = dict(connection.execute("SELECT part, root FROM shaped"))
     acts = connection.execute("SELECT body FROM acts WHERE kind IN ('merge', 'split', 'move')")
     now = placement(_act.decode(body) for (body,) in acts)
     connection.execute("DELETE FROM shaped")
@@ -45,13 +45,14 @@ def place(connection: sqlite3.Connection, act: Act) -> None:
     rows = [(part, root, now.base_by_made.get(root, root)) for part, root in now.root_by_part.items()]
     connection.executemany("INSERT INTO shaped VALUES (?, ?, ?)", rows)
     connection.executemany("INSERT INTO placed VALUES (?, ?)", list(now.placed.items()))
-    for part in sorted(now.root_by_part.keys() - before):
+    for part in sorted(now.root_by_part.keys() - before.keys()):
         for (body,) in connection.execute("SELECT body FROM incidents WHERE id = ?", (part,)).fetchall():
             _keep(connection, part, body)
-    for part in act.about:
+    moved = {part for part, root in now.root_by_part.items() if before.get(part) != root}  # with what was merged into a part
+    for part in sorted(moved):
         if now.root_by_part[part] != part:
             _show(connection, part, None)
-    for root in sorted({now.root_by_part[part] for part in act.about}):
+    for root in sorted({now.root_by_part[part] for part in {*act.about, *moved}}):
         _shape(connection, root)
 
 

@@ -6,22 +6,25 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import NOON, Clock
+from tests.rooms import NOON, Clock, answering, bearer
+from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
-from xmsec.console.app import Desk, desk
+from xmsec.console.app import Desk, Records, desk, house, routes
 from xmsec.console.audit import Wanted
 from xmsec.console.keep import _SCHEMA, FILE, Keep
 from xmsec.console.pace import Pace
 from xmsec.console.pages.admin import chosen
 from xmsec.console.sessions import USED
 from xmsec.model.errors import ConfigError, PolicyError
+from xmsec.runtime.service import application
 from xmsec.store.figures import flows
+from xmsec.store.readers import Connections
 
 PASSWORD = "correct horse battery"
 
@@ -137,3 +140,16 @@ def test_each_stream_says_what_it_brought(tmp_path: Path) -> None:
 def test_a_role_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=re.escape('no role "root"')):
         chosen(["root *"])
+
+
+@pytest.mark.parametrize(("systems", "told"), [((), True), (("toys",), False)], ids=["all systems", "one system"])
+def test_what_is_wrong_with_the_deployment_is_told_to_who_sees_all_of_it(
+    tmp_path: Path, clock: Clock, systems: tuple[str, ...], told: bool
+) -> None:
+    with closing(Sqlite(tmp_path)) as store, closing(Connections(tmp_path / "store.sqlite")) as connections:
+        made = desk(tmp_path, clock)
+        records = Records(lambda: store.reader, *answering(connections, clock), UTC, problems=lambda: ["the disk is full <b>"])
+        ask = Asking(made, application(tuple, rooms=routes(house(records, made, clock))), clock)
+        text = ask("/sources", authorization=bearer(made, "viewer", *systems)).text
+        made.keep.close()
+    assert ("the disk is full &lt;b&gt;" in text) is told

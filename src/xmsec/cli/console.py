@@ -54,7 +54,7 @@ def console(
         means = means_of(given, elastic_runs(client, given), lambda: reader)
         acts, shelf = ElasticActs(client, given.es_prefix), shelf_of(given)
         why, streams = reasons_of(given), streams_of(given)
-        records = Records(lambda: reader, acts, means, given.zone, streams, exceptions=shelf, why=why)
+        records = Records(lambda: reader, acts, means, given.zone, streams, exceptions=shelf, why=why, problems=problems)
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)
             with Serving(app, given.host, port) as service, made.open():

@@ -62,7 +62,7 @@ def demo(
     if not once:
         at = Address(given.host, port)
         with (
-            embedded_rooms(given) as rooms,
+            embedded_rooms(given, problems=vitals.problems) as rooms,
             Service(given.store_path, at, vitals, rooms=rooms.routes) as service,
             rooms.open(),
         ):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xmsec.runtime.approval import Means
     from xmsec.runtime.exceptions import Shelf
     from xmsec.runtime.reasons import Reasons
+    from xmsec.runtime.service import Problems
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -123,8 +124,11 @@ def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
 
 
 @contextmanager
-def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
-    """Put the console together over a home's store, with connections beside the writer's. lag: bytes not read yet."""
+def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple) -> Iterator[Rooms]:
+    """Put the console together over a home's store, with connections beside the writer's.
+
+    lag: bytes not read yet; problems: what is wrong, a line each.
+    """
     from xmsec.cli.home import now
     from xmsec.console.app import Records
     from xmsec.store.acts import SqliteActs
@@ -147,6 +151,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict) -> Iterator[Rooms]:
             lag,
             shelf_of(given),
             reasons_of(given),
+            problems,
         )
         with rooms(given, records) as made:
             yield made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
@@ -77,8 +77,9 @@ def run(
         with (
             deliveries.embedded(here.settings) as courier,
             _network(here) as net,
-            embedded_rooms(here.settings, partial(_lag, tails)) as rooms,
-            Service(path, at, _vitals(here, streams, tails, courier), net.intake, rooms.routes) as service,
+            nullcontext(_vitals(here, streams, tails, courier)) as vitals,
+            embedded_rooms(here.settings, partial(_lag, tails), partial(_wrong, here, vitals)) as rooms,
+            Service(path, at, vitals, net.intake, rooms.routes) as service,
             rooms.open(),
         ):
             for address in net.bound:
@@ -112,6 +113,11 @@ def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail], cour
 
 def _lag(tails: Sequence[Tail]) -> Mapping[tuple[str, ...], float]:
     return {place: count for tail in tails for place, count in tail.lag().items()}
+
+
+def _wrong(here: Opened, vitals: Vitals) -> Sequence[str]:
+    """Say why the service is not ready, what of the content did not load, and which models are missing."""
+    return [*vitals.problems(), *map(str, here.deployment.problems), *here.deployment.missing]
 
 
 def _listens(stream: Stream) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Records(msgspec.Struct, frozen=True):
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
     (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
-    why: reasons of a grade.
+    why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line each.
     """
 
     reader: Callable[[], Reader]
@@ -46,6 +46,7 @@ class Records(msgspec.Struct, frozen=True):
     lag: Lag = dict
     exceptions: Shelf | None = None
     why: Why = unexplained
+    problems: Callable[[], Sequence[str]] = tuple
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -101,6 +102,7 @@ def house(
         lag=records.lag,
         exceptions=records.exceptions,
         why=records.why,
+        problems=records.problems,
         pace=Pace(now),
         hosts=hosts,
     )

@@ -65,8 +65,9 @@ class House(msgspec.Struct, frozen=True):
     """What all pages share.
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
-    answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were
-    not read yet; exceptions: where they lie; why: reasons of a grade; hosts: names under which it is asked for.
+    answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were not read
+    yet; exceptions: where they lie; why: reasons of a grade; problems: what is wrong with the deployment; hosts: names under
+    which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -91,6 +92,7 @@ class House(msgspec.Struct, frozen=True):
     pace: Pace
     exceptions: Shelf | None = None
     why: Why = unexplained
+    problems: Callable[[], Sequence[str]] = tuple
     hosts: frozenset[str] = frozenset()
 
 

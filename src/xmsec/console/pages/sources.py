@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,16 @@ from xmsec.model.clock import rfc3339
 from xmsec.model.ports import Flow, Query
 
 ROWS = 50
+STORE = "store.sqlite"
 SILENCES = 200  # findings that are looked through for the latest of each stream
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What is wrong, a line each; the size of the store's file, None where there is none; free bytes of its disk."""
+
+    problems: Sequence[str]
+    store_bytes: int | None
+    free_bytes: int
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -47,8 +57,9 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def listed(ask: Ask) -> Response:
-    """Show all streams that who asks may see."""
-    return ask.page("sources.html", **_figures(ask))
+    """Show all streams that who asks may see, and what is wrong; the house's own health to who may see all systems."""
+    health = _health(ask) if EVERY in ask.who.reaches("sources.read") else None
+    return ask.page("sources.html", health=health, **_figures(ask))
 
 
 def figures(ask: Ask) -> Response:
@@ -72,6 +83,14 @@ def _figures(ask: Ask) -> Mapping[str, Any]:
         "rate": None if all(one.rate is None for one in sources) else sum(one.rate or 0 for one in sources),
         "silent": sum(one.silent for one in sources),
     }
+
+
+def _health(ask: Ask) -> Health:
+    """Look at the store's file and its disk, and try to write as a commit does."""
+    home = ask.house.keep.path.parent
+    store = home / STORE
+    size = store.stat().st_size if store.exists() else None
+    return Health(ask.house.problems(), size, shutil.disk_usage(home).free)
 
 
 def dead(ask: Ask) -> Response:

@@ -306,3 +306,19 @@ def test_what_came_from_a_log_is_text(ask: Asking, tmp_path: Path) -> None:
         assert "alert(1)" in text
         assert "<script>alert" not in text
         assert "{{7*7}}" in text
+
+
+@pytest.mark.parametrize(
+    ("grants", "stands_in"),
+    [
+        ((Grant("responder"),), True),
+        ((Grant("responder", ("toys",)),), True),
+        ((Grant("responder", ("elsewhere",)), Grant("operator")), False),
+        ((Grant("data-officer"),), False),
+        ((Grant("admin"),), True),
+        ((), False),
+    ],
+    ids=["everywhere", "here", "elsewhere", "another role", "an administrator", "nobody"],
+)
+def test_a_role_that_a_playbook_names_is_held_for_the_system(grants: tuple[Grant, ...], stands_in: bool) -> None:
+    assert Principal("li", grants).acts_as("responder", "toys") is stands_in

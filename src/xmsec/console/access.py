@@ -74,6 +74,11 @@ class Principal(msgspec.Struct, frozen=True):
         reached = self.reaches(permission)
         return bool(reached) if system is None else EVERY in reached or system in reached
 
+    def acts_as(self, role: str, system: str) -> bool:
+        """Whether somebody has a role for a system; an administrator stands in for every role."""
+        held = [grant for grant in self.grants if grant.role in (role, "admin")]
+        return any(EVERY in grant.systems or system in grant.systems for grant in held)
+
 
 NOBODY = Principal("")
 

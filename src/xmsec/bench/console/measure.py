@@ -28,6 +28,10 @@ PAGES: Mapping[str, str] = {
     "list_of_a_person": f"/findings?entity.id=user-{PEOPLE // 2:05}",
     "list_by_words": f"/findings?q=user-{PEOPLE // 2:05}",
     "facets": "/findings/facets",
+    "incidents": "/incidents",
+    "incidents_gravest": "/incidents?order=-severity",
+    "incidents_of_a_system": "/incidents?system=system-1",
+    "incident_facets": "/incidents/facets",
 }
 
 

@@ -31,6 +31,10 @@ RELATED = 20
 PARTS = 10  # incidents that one was merged into in turn, until the one that is shown
 
 
+class RoleError(PolicyError):
+    """A playbook names another role for this step."""
+
+
 class Head(msgspec.Struct, frozen=True):
     """What a list says of an incident: the title of its gravest finding, and when something was last seen."""
 
@@ -123,6 +127,7 @@ def _shown(ask: Ask, incident: str, status: int = 200, problem: str = "") -> Res
         people=_people(ask),
         acts=any(ask.who.may("incidents.act", system) for system in row["systems"]),
         approves=any(ask.who.may("runs.approve", system) for system in row["systems"]),
+        stands_in=lambda role: _stands_in(ask, row, role),
         key=made(),
         problem=problem,
         quiet=ask.request.query_params.get("target", ""),
@@ -214,8 +219,12 @@ def decide_run(ask: Ask) -> Response:
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
         means = ask.house.means
-        if run not in means.runs.of(ask.house.acts.parts(row["id"])):
+        entries = means.runs.of(ask.house.acts.parts(row["id"])).get(run, ())
+        stands = means.stands(entries)
+        if not entries:
             raise ConfigError("no such run", where=row["id"], remedy="load the page again")
+        if stands is not None and stands.doing == "wait" and not _stands_in(ask, row, stands.step.extension.approval):
+            raise RoleError(stands.why, where=run, remedy="ask somebody who has this role")
         try:
             if action == "resume":
                 approval.resume(means, run, ask.who.name)
@@ -257,6 +266,8 @@ def _decided(ask: Ask, decide: Decide, permission: Permission = "incidents.act")
         return ask.go(f"/incidents/{incident}?target=away")
     except HeldError:
         return _shown(ask, incident, 409, ask.t("incidents.held"))
+    except RoleError:
+        return _shown(ask, incident, 403, ask.t("incidents.another-role"))
     except PolicyError:
         return _shown(ask, incident, 409, ask.t("incidents.moved-on"))
     except ConfigError:
@@ -266,6 +277,10 @@ def _decided(ask: Ask, decide: Decide, permission: Permission = "incidents.act")
 
 def _people(ask: Ask) -> list[str]:
     return [user.name for user in ask.house.users.every() if not user.disabled]
+
+
+def _stands_in(ask: Ask, row: dict[str, Any], role: str) -> bool:
+    return any(ask.who.acts_as(role, system) for system in row["systems"])
 
 
 def _saying(ask: Ask, *what: str) -> cases.Said:

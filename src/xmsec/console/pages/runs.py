@@ -47,6 +47,11 @@ class Plan(msgspec.Struct, frozen=True):
     wished: bool = False
 
     @property
+    def role(self) -> str:
+        """Who approves what is waited for, as the playbook says."""
+        return "" if self.stands is None else self.stands.step.extension.approval
+
+    @property
     def asks(self) -> str:
         """Why a person is needed: `unknown`, `manual` or `approval`; nothing when none is."""
         if self.stands is None or self.stands.doing != "wait":
@@ -96,19 +101,20 @@ def _lines(
     lines = []
     for one in told:
         number = numbers[one.step] = numbers.get(one.step, -1) + 1
-        lines.append(_line(one, number, entries, stands))
+        lines.append(_line(ask, one, number, entries, stands))
     return lines
 
 
-def _line(one: Rehearsed, number: int, entries: Sequence[Entry], stands: Next | None) -> Line:
+def _line(ask: Ask, one: Rehearsed, number: int, entries: Sequence[Entry], stands: Next | None) -> Line:
     own = [entry for entry in entries if entry.step == one.step and entry.body.get("command") == str(number)]
     waits = stands is not None and stands.doing == "wait" and (stands.step.id, stands.command) == (one.step, number)
     state = "waits" if waits else own[-1].kind if own else ""
     manual = one.needs == "a person"
+    target, _, place = one.plan.target.rpartition(" ")
     return Line(
         one.name,
         one.plan.to_be,
-        "" if manual else one.plan.target,
+        "" if manual else f"{ask.said(target)} {place}",
         "person" if manual else one.needs,
         state,
         own[-1] if own else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -135,3 +136,11 @@ def test_a_viewer_sees_the_sources_of_their_systems_and_no_administration(signed
         assert answer is not None
         assert answer.status == 403
     seen.wrong = [one for one in seen.wrong if "403" not in one]
+
+
+def test_dead_letters_say_where_they_stand_and_why(signed_in: Enter, room: Room) -> None:
+    page = signed_in("/sources", "en").page
+    page.click("dl.figures a")
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_contain_text("toys.")
+    expect(rows.first.locator("td").nth(2)).to_have_text(re.compile(r"^0 : \d+$"))

@@ -105,7 +105,7 @@ def dead(ask: Ask) -> Response:
 
 
 def _sources(ask: Ask, names: Sequence[str], flows: Mapping[str, Flow] | None) -> list[Source]:
-    rates = ask.house.pace.rates({name: flow.records for name, flow in flows.items()}) if flows else None
+    rates = ask.house.pace.rates({name: flow.records for name, flow in flows.items()}) if flows is not None else None
     lag: dict[str, int] = {}
     for (name, *_), behind in ask.house.lag().items():
         lag[name] = lag.get(name, 0) + int(behind)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from starlette.routing import Route
+from tests.trails import followed
 
 from xmsec.console.access import granted
 from xmsec.console.app import Desk, Records, desk, house, routes
@@ -51,7 +52,8 @@ def rooms(
     """Open the console's own file in a folder, and make its routes."""
     kept, connections = desk(folder, clock), Connections(folder / "store.sqlite")
     try:
-        yield kept, routes(house(Records(reader, *(answers or answering(connections, clock)), UTC), kept, clock))
+        records = Records(reader, *(answers or answering(connections, clock)), UTC, trails=followed(folder))
+        yield kept, routes(house(records, kept, clock))
     finally:
         connections.close()
         kept.keep.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -17,28 +17,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.every_store import Sqlite, outcomes
+from tests.trails import KEYS, MADE_UNDER, START, archived, name, row
 
 from xmsec.classify.epochs import Epoch, Keyring
 from xmsec.classify.token import token
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError, PolicyError
 from xmsec.model.ports import Outcome, Query
-from xmsec.model.types import Context, Event, Position, Revisions, Span, Tick
+from xmsec.model.types import Context, Event, Position, Span, Tick
 from xmsec.runtime.linked import names, standing
 from xmsec.runtime.trail import Asked, Seen, Why, answer, trail
 from xmsec.store.archive import Archive
-from xmsec.store.columns import Row
 from xmsec.store.inquiries import NAME, Inquiries
-from xmsec.store.recorder import Origin, Recorder
 from xmsec.store.recording import Recording
 from xmsec.store.rewrite import Renewal, rewrite
 from xmsec.store.sealed import opened
-from xmsec.store.search import linking, unsealed
+from xmsec.store.search import Effort, linking, unsealed
 from xmsec.store.terms import ENTRY, Terms, filled, holding
 
-START = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
-KEYS = (b"a" * 32, b"b" * 32)
-MADE_UNDER = Revisions("c", 1)
 ACTORS: Sequence[dict[str, Any]] = (
     {"user.id": "u1"},
     {"user.name": 'quo"ted\\名'},
@@ -49,36 +45,12 @@ ACTORS: Sequence[dict[str, Any]] = (
 )
 
 
-def name(number: int) -> str:
-    return token(KEYS[0], "CN_MOBILE", str(number))
-
-
-def row(number: int, actor: dict[str, Any], subjects: Sequence[int], minutes: float) -> tuple[Event, tuple[Span, ...]]:
-    moment = START + timedelta(minutes=minutes)
-    fields = {**actor, "event.action": "read", "text": " ".join(map(name, subjects))}
-    spans = tuple(
-        Span("text", 30 * place, 30 * place + 29, "CN_MOBILE", "r", 1.0, name(one)) for place, one in enumerate(subjects)
-    )
-    position = Position("city.web", "0", number)
-    return Event(f"e{number}", moment, moment, position, "city", "city.web", fields, ("people",)), spans
-
-
 @st.composite
 def traffic(draw: st.DrawFn) -> list[tuple[Event, tuple[Span, ...]]]:
     made = draw(
         st.lists(st.tuples(st.sampled_from(ACTORS), st.lists(st.integers(0, 4), max_size=3), st.integers(0, 90)), max_size=30)
     )
     return [row(number, *facts) for number, facts in enumerate(made)]
-
-
-def archived(folder: Path, frames: Iterable[Sequence[Row]], topic: str = "0123456789") -> Archive:
-    """Record frames as workers do, a file each."""
-    archive = Archive(str(folder))
-    recorder = Recorder(archive, Origin(topic, "aaaa"))
-    for offset, rows in enumerate(frames):
-        recorder.add(0, offset, rows, MADE_UNDER, 0.0)
-        recorder.written(*recorder.seal(0))
-    return archive
 
 
 def told(asked: Asked, seen: Seen) -> list[tuple[Any, ...]]:
@@ -144,6 +116,37 @@ def test_what_cannot_hold_it_is_not_read(tmp_path: Path) -> None:
     assert trail(Asked("actor", ("g39",)), Seen([archive])).touches[0].count == 300
 
 
+def test_a_search_ends_where_it_is_told_to_and_says_so(tmp_path: Path) -> None:
+    archive = archived(tmp_path, many(3))
+    asked = Asked("actor", ("g1",))
+    whole = trail(asked, Seen([archive]))
+    assert (whole.cut, whole.events) == (False, 300)
+    some = trail(asked, Seen([archive], most=7))
+    assert (some.cut, some.events) == (True, 7)
+    looks = iter([False, False, False, True])
+    late = trail(Asked("subject", (name(20_001),)), Seen([archive], enough=lambda: next(looks, True)))
+    assert (late.cut, late.events) == (True, 0)
+    foreign = trail(asked, Seen([archive], systems=frozenset(("elsewhere",))))
+    assert (foreign.cut, foreign.events) == (False, 0)
+
+
+def test_findings_are_no_more_than_are_taken_in(tmp_path: Path) -> None:
+    with closing(Sqlite(tmp_path)) as store:
+        store.commit(outcomes(60))
+        some = trail(Asked("actor", ("user-1",)), Seen([], store.reader, most=1))
+        assert (len(some.findings), some.cut) == (1, True)
+
+
+def test_somebodys_latest_questions_are_told_the_newest_first(tmp_path: Path) -> None:
+    record = Inquiries(tmp_path)
+    assert record.latest("li", 2) == []
+    for by in ("li", "wang", "li", "li"):
+        answer(record, Why(by, "request"), Asked("actor", ("u1",)), Seen([]), lambda: EPOCH)
+    record.append("asked", "li", {"reason": "was cut off"}, EPOCH)
+    told = record.latest("li", 3)
+    assert [(one.number, answered and answered.number) for one, answered in told] == [(9, None), (7, 8), (5, 6)]
+
+
 def test_a_file_of_before_there_were_filters_is_read(tmp_path: Path) -> None:
     archive = archived(tmp_path, many(1))
     (path,) = tmp_path.rglob("*.parquet")
@@ -206,7 +209,7 @@ def test_a_trail_goes_over_a_rotation_of_the_key(tmp_path: Path) -> None:
         frames.append([(event, (Span("text", 0, 29, "CN_MOBILE", "r", 1.0, told_as, {}, link),))])
     archive = archived(tmp_path, frames)
     for one in (name(1), token(KEYS[1], "CN_MOBILE", "1")):
-        known = names(one, linking(archive), keyring, turn)
+        known = names(one, linking(archive, Effort()), keyring, turn)
         assert trail(Asked("subject", known), Seen([archive])).touches[0].count == 2
     assert {name(1), token(KEYS[1], "CN_MOBILE", "1")} <= {*standing([name(1), token(KEYS[1], "CN_MOBILE", "1")], keyring)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ def console(
     from xmsec.cli.elastic import elastic
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
-    from xmsec.cli.rooms import means_of, reasons_of, rooms, shelf_of, streams_of
+    from xmsec.cli.rooms import means_of, reasons_of, rooms, shelf_of, streams_of, trails_of
     from xmsec.cli.settings import settings
     from xmsec.console.app import Records
     from xmsec.model.errors import XmsecError
@@ -54,7 +54,8 @@ def console(
         means = means_of(given, elastic_runs(client, given), lambda: reader)
         acts, shelf = ElasticActs(client, given.es_prefix), shelf_of(given)
         why, streams = reasons_of(given), streams_of(given)
-        records = Records(lambda: reader, acts, means, given.zone, streams, exceptions=shelf, why=why, problems=problems)
+        kept: dict[str, Any] = {"exceptions": shelf, "why": why, "trails": trails_of(given), "problems": problems}
+        records = Records(lambda: reader, acts, means, given.zone, streams, **kept)
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)
             with Serving(app, given.host, port) as service, made.open():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xmsec.runtime.exceptions import Shelf
     from xmsec.runtime.reasons import Reasons
     from xmsec.runtime.service import Problems
+    from xmsec.runtime.trails import Trails
 
 LINK = timedelta(hours=24)  # how long a printed link works, unless it was used or another was printed
 
@@ -112,6 +113,18 @@ def shelf_of(given: Settings) -> Shelf:
     return Shelf(content_dirs(given), given.home)
 
 
+def uncommitted() -> None:
+    """Say that no recording of this home's own is open."""
+
+
+def trails_of(given: Settings, committed: Callable[[], str | None] = uncommitted) -> Trails:
+    """Return what trails are followed over. committed: how far the home's own recording was written."""
+    from xmsec.cli.home import content_dirs, key_of
+    from xmsec.runtime.trails import Trails
+
+    return Trails(given.home, given.shelf, content_dirs(given), lambda: key_of(given, create=False), committed)
+
+
 @contextmanager
 def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     """Put the console together over what it shows."""
@@ -132,7 +145,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     from xmsec.cli.home import now
     from xmsec.console.app import Records
     from xmsec.store.acts import SqliteActs
-    from xmsec.store.figures import flows
+    from xmsec.store.figures import flows, recorded
     from xmsec.store.lock import PLAYBOOKS, HomeLock
     from xmsec.store.read import SqliteReader
     from xmsec.store.readers import Connections
@@ -152,6 +165,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
             shelf_of(given),
             reasons_of(given),
             problems,
+            trails_of(given, lambda: recorded(connections.mine())),
         )
         with rooms(given, records) as made:
             yield made

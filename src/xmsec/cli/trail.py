@@ -12,11 +12,9 @@ import typer
 from xmsec.cli.options import Format, Home, Output, example
 
 if TYPE_CHECKING:
-    from xmsec.classify.epochs import Keyring
     from xmsec.cli.settings import Settings
     from xmsec.model.ports import Reader
     from xmsec.runtime.trail import Asked, Trail
-    from xmsec.store.archive import Archive
 
 app = typer.Typer(help="Who touched whose data; asking needs a reason and leaves a record.", no_args_is_help=True)
 
@@ -35,7 +33,6 @@ COLUMNS = {
 Reason = Annotated[str, typer.Option("--reason", help="Why you ask; it goes on record.")]
 From = Annotated[str | None, typer.Option("--from", help="First moment of event time.", show_default="all")]
 To = Annotated[str | None, typer.Option("--to", help="First moment that is not asked for.", show_default="all")]
-VALUE_BYTES = 4_096
 
 
 @app.command("subject", epilog=example("xmsec trail subject ⟨CN_MOBILE:5f2a9c1e00112233⟩ --reason 'request 2026-117'"))
@@ -97,64 +94,36 @@ def asked_before(home: Home = None, form: Output = None) -> int:
 
 
 def _by_token(given: Settings, token: str) -> tuple[str, ...]:
-    """Return the tokens of a token's value: itself alone while there is one key."""
-    from xmsec.classify.token import TOKEN
-    from xmsec.cli.home import key_of, now
+    """Return the tokens of a token's value."""
+    from xmsec.cli.home import now
+    from xmsec.cli.rooms import trails_of
     from xmsec.model.errors import ConfigError
-    from xmsec.runtime.linked import names
-    from xmsec.store.search import linking
+    from xmsec.runtime.trails import is_token
+    from xmsec.store.search import Effort
 
-    if not TOKEN.fullmatch(token):
+    if not is_token(token):
         raise ConfigError("not a token", where="trail subject", remedy="write ⟨TYPE:16 hexadecimal digits⟩, or - for a value")
-    keyring = key_of(given, create=False)
-    _agree(given, keyring)
-    if len(keyring.epochs) == 1:
-        return (token,)
-    return names(token, (link for place in _places(given) for link in linking(place)), keyring, now())
+    return trails_of(given).of_token(token, now(), Effort())
 
 
 def _by_value(given: Settings) -> tuple[str, ...]:
-    """Read a value and return its tokens under every key that there is; the value goes no further."""
-    from xmsec.classify.epochs import Pen
-    from xmsec.classify.text import line_classifier
-    from xmsec.cli.home import content_dirs, key_of
-    from xmsec.content.classifiers import load_classifiers
-    from xmsec.model.errors import ConfigError
-    from xmsec.runtime.linked import standing
+    """Read a value and return its tokens; the value goes no further."""
+    from xmsec.cli.rooms import trails_of
+    from xmsec.runtime.trails import VALUE_BYTES
 
-    text = sys.stdin.buffer.read(VALUE_BYTES).decode("utf-8", "replace").strip()
-    keyring = key_of(given, create=False)
-    _agree(given, keyring)
-    classifiers, _ = load_classifiers(content_dirs(given))
-    found: set[str] = set()
-    for epoch in keyring.epochs:
-        if epoch.key is not None:
-            entities = line_classifier(classifiers, Pen(epoch), cache=given.home / "cache")(text)
-            if len(entities) != 1:
-                what = f"{len(entities) or 'no'} values that a recogniser knows"
-                raise ConfigError(what, where="standard input", remedy="give one, with its name before it, or name its token")
-            found.add(entities[0].token)
-    return standing(found, keyring)
-
-
-def _agree(given: Settings, keyring: Keyring) -> None:
-    """Refuse another key than that of the recordings: nothing would be found, and nobody told why. Raises ConfigError."""
-    for place in _places(given):
-        place.check(keyring.check)
+    return trails_of(given).of_value(sys.stdin.buffer.read(VALUE_BYTES).decode("utf-8", "replace").strip())
 
 
 def _answer(given: Settings, asked: Asked, reason: str, form: Format | None) -> None:
     from xmsec.cli.home import now
     from xmsec.cli.output import remark, rows
-    from xmsec.runtime.trail import Seen, Why, answer
-    from xmsec.store.inquiries import Inquiries
-    from xmsec.store.search import unsealed
+    from xmsec.cli.rooms import trails_of
+    from xmsec.runtime.trail import Why
+    from xmsec.runtime.trails import Reach
 
     given.home.mkdir(parents=True, exist_ok=True)
     with _reader(given) as (reader, committed):
-        open_part = unsealed(given.home / "recordings", committed, asked.wanted)
-        seen = Seen(_places(given), reader, open_part)
-        found = answer(Inquiries(given.home), Why(_who(), reason), asked, seen, now)
+        found = trails_of(given, lambda: committed).answer(Why(_who(), reason), asked, Reach(reader), now)
     rows(_rows(found), form, COLUMNS)
     remark(f"read {found.read} of {found.groups} row groups in {found.files} files; the question is on record")
 
@@ -182,12 +151,6 @@ def _rows(found: Trail) -> Iterator[dict[str, Any]]:
         }
 
 
-def _places(given: Settings) -> list[Archive]:
-    from xmsec.store.archive import Archive
-
-    return [Archive(place) for place in dict.fromkeys((str(given.home / "recordings"), given.shelf))]
-
-
 @contextmanager
 def _reader(given: Settings) -> Iterator[tuple[Reader | None, str | None]]:
     """Open what knows the findings, and say how far the home's own recording was committed."""
@@ -201,15 +164,15 @@ def _reader(given: Settings) -> Iterator[tuple[Reader | None, str | None]]:
     if not given.store_path.exists():
         yield None, None
         return
+    from xmsec.store.figures import recorded
     from xmsec.store.read import SqliteReader
-    from xmsec.store.recording import ENTRY
     from xmsec.store.sqlite import SqliteStore
     from xmsec.store.unfinished import refuse
 
     refuse(given.home)
     store = SqliteStore(given.store_path, {})
     try:
-        yield SqliteReader(store.connection), store.meta().get(ENTRY)
+        yield SqliteReader(store.connection), recorded(store.connection)
     finally:
         store.close()
 

@@ -26,6 +26,7 @@ from xmsec.content.streams import Stream
 from xmsec.model.ports import Acts, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.trails import Trails
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -34,7 +35,8 @@ class Records(msgspec.Struct, frozen=True):
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
     (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
-    why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line each.
+    why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line each; trails: what they are
+    followed over, None: none are.
     """
 
     reader: Callable[[], Reader]
@@ -47,6 +49,7 @@ class Records(msgspec.Struct, frozen=True):
     exceptions: Shelf | None = None
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
+    trails: Trails | None = None
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -101,6 +104,7 @@ def house(
         flows=records.flows,
         lag=records.lag,
         exceptions=records.exceptions,
+        trails=records.trails,
         why=records.why,
         problems=records.problems,
         pace=Pace(now),

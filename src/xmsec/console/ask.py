@@ -27,6 +27,7 @@ from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
 from xmsec.runtime.exceptions import Shelf
 from xmsec.runtime.reasons import Reason
+from xmsec.runtime.trails import Trails
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -66,8 +67,8 @@ class House(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were not read
-    yet; exceptions: where they lie; why: reasons of a grade; problems: what is wrong with the deployment; hosts: names under
-    which it is asked for.
+    yet; exceptions: where they lie; why: reasons of a grade; problems: what is wrong with the deployment; trails: what they
+    are followed over; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -93,6 +94,7 @@ class House(msgspec.Struct, frozen=True):
     exceptions: Shelf | None = None
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
+    trails: Trails | None = None
     hosts: frozenset[str] = frozenset()
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jinja2
 import msgspec
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from xmsec.console.ask import Ask, Page
 
 _TOKEN = re.compile(r"⟨([A-Z0-9_]+):([0-9a-f]{4})([0-9a-f]*)⟩")
+_BARE = Markup('<span class="token" title="{token}"><b>{type}</b>{begins}</span>')
+_FOLLOWED = Markup('<a class="token" href="/trail?of=subject&amp;name={name}" title="{token}"><b>{type}</b>{begins}</a>')
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -93,8 +96,10 @@ class Renderer:
         return [page for page in self._pages if page.icon and who.may(page.permission)]
 
 
-def tokens(text: object) -> Markup:
+def tokens(text: object, followed: bool = False) -> Markup:
     """Write a text with its tokens set apart: the type, and enough of the fingerprint to tell two from each other.
+
+    followed: each leads to the form that asks for its trail.
 
     >>> tokens("<b> ⟨CN_MOBILE:5f2a9c1e00112233⟩")
     Markup('&lt;b&gt; <span class="token" title="⟨CN_MOBILE:5f2a9c1e00112233⟩"><b>CN_MOBILE</b>5f2a</span>')
@@ -102,8 +107,8 @@ def tokens(text: object) -> Markup:
     pieces: list[Markup] = []
     last, said = 0, str(text)
     for found in _TOKEN.finditer(said):
-        whole = Markup('<span class="token" title="{}"><b>{}</b>{}</span>').format(found[0], found[1], found[2])
-        pieces += [escape(said[last : found.start()]), whole]
+        facts = {"token": found[0], "type": found[1], "begins": found[2], "name": quote(found[0])}
+        pieces += [escape(said[last : found.start()]), (_FOLLOWED if followed else _BARE).format(**facts)]
         last = found.end()
     return Markup("").join([*pieces, escape(said[last:])])
 

@@ -1,6 +1,6 @@
 """Who touched a subject's data, and what an actor touched: over recordings and findings, wherever they lie.
 
-What a web page calls as well: `answer`, over places and a Reader, which leaves a record of who asked and why.
+`answer` leaves a record of who asked and why; `runtime/trails.py` brings what it is asked over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xmsec.model.ports import Query, Reader
 from xmsec.model.types import UNIT_SEPARATOR, Context, Entity, Event, Key, Span
 from xmsec.store.archive import Archive
 from xmsec.store.inquiries import Inquiries
-from xmsec.store.search import Effort, Tokened, Wanted, search
+from xmsec.store.search import Effort, Tokened, Wanted, never, search
 
 EVENTS = 5  # ids that a line shows, the earliest
 ASKED = 200  # entities whose findings are asked for at once
@@ -57,21 +57,32 @@ class Touch(msgspec.Struct, frozen=True):
 
 
 class Trail(msgspec.Struct, frozen=True):
-    """The answer. touches: by their first event; findings: rows, by time; files, groups, read: what it took."""
+    """The answer. touches: by their first event; findings: rows, by time; files, groups, read: what it took.
+
+    events: how many were found; cut: whether there may be more, because the search ended before it had seen all.
+    """
 
     touches: Sequence[Touch]
     findings: Sequence[Mapping[str, Any]]
     files: int
     groups: int
     read: int
+    events: int = 0
+    cut: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """Where recordings lie, what of them is still open, and who knows the findings."""
+    """Where recordings lie, what of them is still open, and who knows the findings.
+
+    systems: whose events are told, None: of all; most: events, and findings, that are taken in; enough: whether to end.
+    """
 
     places: Sequence[Archive]
     reader: Reader | None = None
     open: Iterable[Tokened] = ()
+    systems: frozenset[str] | None = None
+    most: int | None = None
+    enough: Callable[[], bool] = never
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -100,13 +111,16 @@ def answer(inquiries: Inquiries, why: Why, asked: Asked, seen: Seen, now: Callab
 
 def trail(asked: Asked, seen: Seen) -> Trail:
     """Follow a subject or an actor. Raises ServiceError when a place or the findings' store does not answer."""
-    effort, gathered = Effort(), _Gathered()
+    effort, gathered = Effort(seen.enough), _Gathered()
     for event, spans in _events(asked, seen, effort):
-        if _concerns(asked, event, spans):
+        if len(gathered.ids) == seen.most:
+            effort.cut = True
+            break
+        if _concerns(asked, event, spans) and (seen.systems is None or event.system in seen.systems):
             gathered.add(event, spans)
     touches = gathered.touches()
-    findings = [] if seen.reader is None else _findings(asked, touches, gathered.ids, seen.reader)
-    return Trail(touches, findings, effort.files, effort.groups, effort.read)
+    findings = [] if seen.reader is None else _findings(asked, touches, gathered.ids, seen, effort)
+    return Trail(touches, findings, effort.files, effort.groups, effort.read, len(gathered.ids), effort.cut)
 
 
 def _events(asked: Asked, seen: Seen, effort: Effort) -> Iterator[Tokened]:
@@ -178,14 +192,18 @@ class _Gathered:
         return sorted(found, key=lambda one: (one.first_seen, one.actor, one.dataset, one.action, one.stream))
 
 
-def _findings(asked: Asked, touches: Sequence[Touch], ids: set[str], reader: Reader) -> list[Mapping[str, Any]]:
+def _findings(asked: Asked, touches: Sequence[Touch], ids: set[str], seen: Seen, effort: Effort) -> list[Mapping[str, Any]]:
     """Return the findings about it: of an actor all, of a subject those of who touched it that rest on it."""
     datasets = sorted({one.dataset for one in touches})
     actors = sorted({one.actor.id for one in touches}) if asked.of == "subject" else list(asked.names)
     entities = [*asked.names, *actors, *(UNIT_SEPARATOR.join((actor, dataset)) for actor in actors for dataset in datasets)]
     found: dict[str, Mapping[str, Any]] = {}
-    for row in _rows(reader, list(dict.fromkeys(entities))):
-        inside = asked.wanted.within
+    assert seen.reader is not None
+    inside = asked.wanted.within
+    for number, row in enumerate(_rows(seen.reader, list(dict.fromkeys(entities)))):
+        if number == seen.most or effort.spent():
+            effort.cut = True
+            break
         if _rests(asked, row, ids) and (inside(_time(row["first_seen"])) or inside(_time(row["time"]))):
             found[row["id"]] = row
     return sorted(found.values(), key=lambda row: (row["time"], row["id"]))

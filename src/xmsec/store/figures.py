@@ -10,6 +10,7 @@ import msgspec
 
 from xmsec.model.ports import Flow
 from xmsec.model.types import SEVERITIES, Clock, Source
+from xmsec.store.recording import ENTRY
 from xmsec.store.states import micros
 
 CAME = ("parsed", "blank", "rejected")  # each record is one of them
@@ -84,6 +85,12 @@ def flows(connection: sqlite3.Connection) -> Mapping[str, Flow]:
 
 def _latest(moments: Iterable[datetime | None]) -> datetime | None:
     return max((one for one in moments if one is not None), default=None)
+
+
+def recorded(connection: sqlite3.Connection) -> str | None:
+    """Return how far the home's own recording was written, with what was committed; None where there is none."""
+    found: tuple[str] | None = connection.execute("SELECT value FROM meta WHERE key = ?", (ENTRY,)).fetchone()
+    return None if found is None else found[0]
 
 
 def size_bytes(connection: sqlite3.Connection) -> int:

@@ -20,6 +20,7 @@ from xmsec.respond.chain import GENESIS
 from xmsec.store.durable import sync_folder
 
 NAME = "trail.jsonl"
+LATEST_BYTES = 256 << 10  # how far back somebody's latest questions are looked for
 
 
 class Inquiry(msgspec.Struct, frozen=True):
@@ -57,6 +58,19 @@ class Inquiries:
         if not self._path.exists():
             return []
         return [_read(line) for line in self._path.read_bytes().splitlines()]
+
+    def latest(self, by: str, limit: int) -> list[tuple[Inquiry, Inquiry | None]]:
+        """Return what somebody asked last, the newest first, each with its answer's line; None: it was not answered."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - LATEST_BYTES)
+            file.seek(start)
+            lines = file.read().splitlines()[1 if start else 0 :]
+        mine = [one for one in map(_read, lines) if one.by == by]
+        answers = {one.body.get("asked"): one for one in mine if one.what == "answered"}
+        asked = [one for one in reversed(mine) if one.what == "asked"]
+        return [(one, answers.get(str(one.number))) for one in asked[:limit]]
 
     def broken(self) -> int | None:
         """Return the number of the first line that does not follow from those before it; None when all do."""

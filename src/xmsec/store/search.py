@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,11 +47,26 @@ class Wanted(msgspec.Struct, frozen=True):
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
 
-class Effort:
-    """What a search read: files there were and row groups in them, and how many of the groups were read."""
+def never() -> bool:
+    """Say that a search may go on."""
+    return False
 
-    def __init__(self) -> None:
+
+class Effort:
+    """What a search read: files there were and row groups in them, and how many of the groups were read.
+
+    enough: whether it shall end before it has seen all; cut: whether it did.
+    """
+
+    def __init__(self, enough: Callable[[], bool] = never) -> None:
         self.files = self.groups = self.read = 0
+        self.cut = False
+        self._enough = enough
+
+    def spent(self) -> bool:
+        """Whether the search ends here."""
+        self.cut = self.cut or self._enough()
+        return self.cut
 
 
 def search(archive: Archive, wanted: Wanted, effort: Effort) -> Iterator[Tokened]:
@@ -59,10 +74,14 @@ def search(archive: Archive, wanted: Wanted, effort: Effort) -> Iterator[Tokened
     for path, _ in archive.names():
         if not _may_lie(path, wanted):
             continue
+        if effort.spent():
+            return
         with archive.open(path) as source, opened(source, f"{archive.place} {path}") as file:
             effort.files += 1
             effort.groups += file.metadata.num_row_groups
             for group in holding(file, wanted.terms):
+                if effort.spent():
+                    return
                 if _in_time(file, group, wanted):
                     effort.read += 1
                     yield from _found(file, group, wanted)
@@ -79,9 +98,11 @@ def unsealed(folder: Path, committed: str | None, wanted: Wanted) -> Iterator[To
                 yield from matching(batch, wanted)
 
 
-def linking(archive: Archive) -> Iterator[tuple[str, str]]:
+def linking(archive: Archive, effort: Effort) -> Iterator[tuple[str, str]]:
     """Yield every token of an archive that was linked to an earlier one, with its sealed link: it reads all texts of spans."""
     for path, _ in archive.names():
+        if effort.spent():
+            return
         if _OWN.fullmatch(path) or Sealed.of(path) is not None:
             with archive.open(path) as source, opened(source, f"{archive.place} {path}") as file:
                 yield from links(file)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from xmsec.console.ask import Page
-from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, sources
+from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, sources, trail
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
     findings.PAGE,
     incidents.PAGE,
     exceptions.PAGE,
+    trail.PAGE,
     sources.PAGE,
     admin.PAGE,
     audit.PAGE,

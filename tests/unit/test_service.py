@@ -118,6 +118,9 @@ def test_findings_are_filtered_and_the_latest_come_first(app: Starlette) -> None
         {"kind": "rule"},
         {"state": "closed"},
         {"severty": "high"},
+        {"since": "0"},
+        {"since": "yesterday"},
+        {"until": "0001-01-01T00:00:00+14:00"},
     ],
     ids=lambda parameters: " ".join(f"{name}={value[:20]}" for name, value in parameters.items()),
 )

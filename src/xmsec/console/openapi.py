@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from xmsec.console.ask import View
 from xmsec.console.guard import COOKIE, JSON
+from xmsec.console.once import KEY_CHARACTERS
 from xmsec.console.records import Problem
 from xmsec.runtime.declared import INGEST, Declared
 
@@ -119,7 +120,10 @@ def _headers(one: _Operation) -> list[dict[str, Any]]:
         names.append("If-None-Match")
     if isinstance(view, View) and view.takes is not None:
         names += ["Idempotency-Key", *(["If-Match"] if one.method == "patch" else [])]
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string", "maxLength": 255}} for name in names]
+    most = {"Idempotency-Key": {"maxLength": KEY_CHARACTERS}}
+    return [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string", **most.get(name, {})}} for name in names
+    ]
 
 
 def _body(one: _Operation, written: Mapping[Any, Any]) -> dict[str, Any]:

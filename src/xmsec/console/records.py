@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 
+from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.types import Event, Finding, FindingKind, Incident, Severity, Status
 
@@ -17,14 +18,14 @@ PAGE_ROWS, MOST_ROWS = 100, 1_000
 T = TypeVar("T", bound=msgspec.Struct)
 Word = Annotated[str, Meta(min_length=1, max_length=512)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=50)]
-Time = Annotated[datetime, Meta(tz=True)]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}", extra_json_schema={"format": "date-time"})]
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Parameters of a list that pages by cursor. after: the `next` of the page before, unchanged."""
 
     limit: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = PAGE_ROWS
-    after: Word | None = None
+    after: Word | UnsetType = UNSET
 
 
 class CoverageAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,8 +41,8 @@ class CoverageAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True
     incident: Words = ()
     entity_type: Words = msgspec.field(default=(), name="entity.type")
     entity_id: Words = msgspec.field(default=(), name="entity.id")
-    since: Time | None = None
-    until: Time | None = None
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
     q: Annotated[str, Meta(max_length=400)] = ""
 
 
@@ -60,8 +61,8 @@ class IncidentsAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     assignee: Words = ()
     entity_type: Words = msgspec.field(default=(), name="entity.type")
     entity_id: Words = msgspec.field(default=(), name="entity.id")
-    since: Time | None = None
-    until: Time | None = None
+    since: Time | UnsetType = UNSET
+    until: Time | UnsetType = UNSET
     q: Annotated[str, Meta(max_length=400)] = ""
 
 
@@ -169,6 +170,16 @@ def content(body: bytes, kind: type[T]) -> T:
         raise InputError(f"the body is not as it should be: {_place(error)}", remedy="see /api/openapi.json") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError("the body is no JSON", remedy="see /api/openapi.json") from error
+
+
+def moment(text: str | UnsetType) -> datetime | None:
+    """Return a time that was asked for, if any. Raises InputError for one without an offset, or that is none."""
+    return None if text is UNSET else from_rfc3339(text)
+
+
+def after(asked: Asked) -> str | None:
+    """Return the cursor that was asked for, if any."""
+    return None if asked.after is UNSET else asked.after
 
 
 def _place(error: msgspec.ValidationError) -> str:

@@ -30,9 +30,9 @@ def from_rfc3339(text: str) -> datetime:
     """Read RFC 3339; without an offset it is UTC. Raises InputError."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:  # OverflowError: the first hours of the year 1 lie before it in UTC
         raise InputError("bad-time", remedy="write it as RFC 3339, 2026-11-24T08:00:00Z") from error
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def window_of(time: datetime, length: timedelta, zone: tzinfo = UTC) -> Window:

@@ -32,8 +32,10 @@ from xmsec.console.records import (
     RunRecord,
     Said,
     Triage,
+    after,
     chosen,
     content,
+    moment,
     parameters,
 )
 from xmsec.model.clock import from_rfc3339
@@ -76,9 +78,10 @@ def runs(ask: Ask) -> Response:
     """List playbook runs, the latest first."""
     asked = parameters(ask.request, Asked)
     known = list(reversed(ask.house.means.runs.runs()))
-    if asked.after is not None and asked.after not in known:
+    start = after(asked)
+    if start is not None and start not in known:
         raise InputError("bad-cursor", remedy="take it from the page before, unchanged")
-    names = known[known.index(asked.after) + 1 :] if asked.after is not None else known
+    names = known if start is None else known[known.index(start) + 1 :]
     rows: list[RunRecord] = []
     reader, all_systems = ask.reader("runs.read"), EVERY in ask.who.reaches("runs.read")
     for name in names:
@@ -132,8 +135,8 @@ def description(ask: Ask) -> Response:
 
 def _listed(ask: Ask, table: Table, asked: CoverageAsked | IncidentsAsked, **fixed: tuple[str, ...]) -> Response:
     where = {**chosen(asked), **fixed}
-    query = Query(table, where, ORDERS[table], asked.limit, since=asked.since, until=asked.until, text=asked.q)
-    page = ask.reader(READ[table]).page(query, asked.after)
+    query = Query(table, where, ORDERS[table], asked.limit, since=moment(asked.since), until=moment(asked.until), text=asked.q)
+    page = ask.reader(READ[table]).page(query, after(asked))
     return _answer(ask, {"rows": page.rows, "next": page.next})
 
 

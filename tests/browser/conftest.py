@@ -26,7 +26,7 @@ from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome
 from xmsec.model.types import Explanation
 from xmsec.runtime.exceptions import Shelf
-from xmsec.runtime.reasons import Reasons
+from xmsec.runtime.reasons import Newest, Reasons
 from xmsec.runtime.service import Serving, application
 from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
@@ -99,7 +99,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
             ZoneInfo("Asia/Shanghai"),
             flows=lambda: flows(connections.mine()),
             exceptions=Shelf((), tmp_path),
-            why=Reasons(GRADES, tmp_path),
+            why=Reasons(GRADES, Newest(tmp_path)),
             trails=followed(tmp_path),
         )
         shared = house(records, kept, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmsec.content.classifiers import Grades, Title, TypeGrade
-from xmsec.runtime.reasons import MOST, Reasons
+from xmsec.runtime.reasons import MOST, Newest, Reasons
 
 GRADES = Grades(Title("级别", "grades"), types={"CN_MOBILE": TypeGrade("general-3", "a telephone")})
 
@@ -29,7 +29,7 @@ datasets:
 
 def test_the_gravest_reason_comes_first_and_says_whose_it_is(tmp_path: Path) -> None:
     ledger(tmp_path, 1, "general-4")
-    found = Reasons(GRADES, tmp_path)(["CN_MOBILE", "UNKNOWN"], ["db.person", "db.other"])
+    found = Reasons(GRADES, Newest(tmp_path))(["CN_MOBILE", "UNKNOWN"], ["db.person", "db.other"])
     assert [(one.level, one.dataset, one.field, one.type) for one in found] == [
         ("general-4", "db.person", "f0", "CN_RESIDENT_ID"),
         ("general-3", "", "", "CN_MOBILE"),
@@ -38,7 +38,7 @@ def test_the_gravest_reason_comes_first_and_says_whose_it_is(tmp_path: Path) -> 
 
 
 def test_a_newer_revision_is_read_and_long_answers_are_cut(tmp_path: Path) -> None:
-    reasons = Reasons(GRADES, tmp_path)
+    reasons = Reasons(GRADES, Newest(tmp_path))
     assert reasons([], ["db.person"]) == []
     ledger(tmp_path, 1, "general-2")
     assert [one.level for one in reasons([], ["db.person"])] == ["general-2"]

@@ -31,6 +31,7 @@ def console(
     from xmsec.console.app import Records
     from xmsec.model.errors import XmsecError
     from xmsec.model.ports import Query
+    from xmsec.runtime.reasons import Newest
     from xmsec.runtime.service import Serving, application
     from xmsec.store.elastic_acts import ElasticActs
     from xmsec.store.elastic_ensure import check
@@ -53,8 +54,9 @@ def console(
 
         means = means_of(given, elastic_runs(client, given), lambda: reader)
         acts, shelf = ElasticActs(client, given.es_prefix), shelf_of(given)
-        why, streams = reasons_of(given), streams_of(given)
-        kept: dict[str, Any] = {"exceptions": shelf, "why": why, "trails": trails_of(given), "problems": problems}
+        book = Newest(given.home)
+        why, streams = reasons_of(given, book), streams_of(given)
+        kept: dict[str, Any] = {"exceptions": shelf, "book": book, "why": why, "trails": trails_of(given), "problems": problems}
         records = Records(lambda: reader, acts, means, given.zone, streams, **kept)
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)

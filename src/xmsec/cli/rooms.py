@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xmsec.console.ask import Lag
     from xmsec.console.live import Live
     from xmsec.content.streams import Stream
+    from xmsec.ledger.book import Book
     from xmsec.model.ports import Reader
     from xmsec.respond.drive import Runs
     from xmsec.runtime.approval import Means
@@ -96,13 +97,13 @@ def means_of(given: Settings, runs: Runs, reader: Callable[[], Reader]) -> Means
     return Means(playbooks, runs, every_connector(), lambda incident: told_of(reader(), incident))
 
 
-def reasons_of(given: Settings) -> Reasons:
+def reasons_of(given: Settings, book: Callable[[], Book]) -> Reasons:
     """Load what grades findings."""
     from xmsec.cli.home import content_dirs
     from xmsec.content.classifiers import load_classifiers
     from xmsec.runtime.reasons import Reasons
 
-    return Reasons(load_classifiers(content_dirs(given))[0].grades, given.home)
+    return Reasons(load_classifiers(content_dirs(given))[0].grades, book)
 
 
 def shelf_of(given: Settings) -> Shelf:
@@ -144,6 +145,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     """
     from xmsec.cli.home import now
     from xmsec.console.app import Records
+    from xmsec.runtime.reasons import Newest
     from xmsec.store.acts import SqliteActs
     from xmsec.store.figures import flows, recorded
     from xmsec.store.lock import PLAYBOOKS, HomeLock
@@ -152,6 +154,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     from xmsec.store.runs import Runs as SqliteRuns
 
     connections = Connections(given.store_path)
+    book = Newest(given.home)
     runs = SqliteRuns(connections.mine, now, lambda: HomeLock(given.home, PLAYBOOKS))
     try:
         records = Records(
@@ -163,7 +166,8 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
             lambda: flows(connections.mine()),
             lag,
             shelf_of(given),
-            reasons_of(given),
+            book,
+            reasons_of(given, book),
             problems,
             trails_of(given, lambda: recorded(connections.mine())),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from starlette.routing import Route
 
-from xmsec.console.ask import Flows, House, Lag, Why, unexplained, unknown
+from xmsec.console.ask import Flows, House, Lag, Why, unexplained, unknown, unwritten
 from xmsec.console.audit import Audit
 from xmsec.console.guard import guarded
 from xmsec.console.keep import FILE, Keep
@@ -23,6 +23,7 @@ from xmsec.console.sessions import Bearers, Links, Sessions
 from xmsec.console.texts import catalogue
 from xmsec.console.users import Users
 from xmsec.content.streams import Stream
+from xmsec.ledger.book import Book
 from xmsec.model.ports import Acts, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.exceptions import Shelf
@@ -35,8 +36,8 @@ class Records(msgspec.Struct, frozen=True):
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
     (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
-    why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line each; trails: what they are
-    followed over, None: none are.
+    book: the ledger, as it is now; why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line
+    each; trails: what they are followed over, None: none are.
     """
 
     reader: Callable[[], Reader]
@@ -47,6 +48,7 @@ class Records(msgspec.Struct, frozen=True):
     flows: Flows = unknown
     lag: Lag = dict
     exceptions: Shelf | None = None
+    book: Callable[[], Book] = unwritten
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
     trails: Trails | None = None
@@ -104,6 +106,7 @@ def house(
         flows=records.flows,
         lag=records.lag,
         exceptions=records.exceptions,
+        book=records.book,
         trails=records.trails,
         why=records.why,
         problems=records.problems,

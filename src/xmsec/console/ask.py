@@ -22,6 +22,9 @@ from xmsec.console.sessions import Bearers, Links, Session, Sessions
 from xmsec.console.texts import Catalogue, one_language
 from xmsec.console.users import LANGUAGES, Users
 from xmsec.content.streams import Stream
+from xmsec.ledger.book import Book
+from xmsec.ledger.entries import Entries
+from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Acts, Flow, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
@@ -58,6 +61,11 @@ def unexplained(_: Sequence[str], __: Sequence[str]) -> Sequence[Reason]:
     return ()
 
 
+def unwritten() -> Book:
+    """Return a ledger that knows nothing."""
+    return Book(Entries(as_of=EPOCH, revision=0))
+
+
 def unknown() -> None:
     """Say that nobody counts what streams bring."""
 
@@ -67,8 +75,8 @@ class House(msgspec.Struct, frozen=True):
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were not read
-    yet; exceptions: where they lie; why: reasons of a grade; problems: what is wrong with the deployment; trails: what they
-    are followed over; hosts: names under which it is asked for.
+    yet; exceptions: where they lie; book: the ledger; why: reasons of a grade; problems: what is wrong with the deployment;
+    trails: what they are followed over; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -92,6 +100,7 @@ class House(msgspec.Struct, frozen=True):
     lag: Lag
     pace: Pace
     exceptions: Shelf | None = None
+    book: Callable[[], Book] = unwritten
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
     trails: Trails | None = None

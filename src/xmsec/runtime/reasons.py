@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,12 +27,26 @@ class Reason(msgspec.Struct, frozen=True, order=True):
     why: str
 
 
-class Reasons:
-    """Answers by the grades of the content and the newest revision of a home's ledger, read when there is a newer one."""
+class Newest:
+    """The newest revision of a home's ledger, read when there is a newer one."""
 
-    def __init__(self, grades: Grades, home: Path) -> None:
-        self._grades, self._home = grades, home
+    def __init__(self, home: Path) -> None:
+        self._home = home
         self._read: tuple[Path | None, Book] | None = None
+
+    def __call__(self) -> Book:
+        """Return it."""
+        newest = max((self._home / "ledger").glob("*.yaml"), default=None)
+        if self._read is None or self._read[0] != newest:
+            self._read = (newest, current_ledger(self._home)[0])
+        return self._read[1]
+
+
+class Reasons:
+    """Answers by the grades of the content and the ledger."""
+
+    def __init__(self, grades: Grades, book: Callable[[], Book]) -> None:
+        self._grades, self._book = grades, book
 
     def __call__(self, types: Sequence[str], datasets: Sequence[str]) -> Sequence[Reason]:
         """Return the reasons of a finding with these types and datasets, the gravest first."""
@@ -49,12 +63,6 @@ class Reasons:
             for label in self._book().labels(dataset):
                 if label.field != WHOLE:
                     yield Reason(_rank(label.grade), dataset, label.field, label.type, label.grade, "; ".join(label.why))
-
-    def _book(self) -> Book:
-        newest = max((self._home / "ledger").glob("*.yaml"), default=None)
-        if self._read is None or self._read[0] != newest:
-            self._read = (newest, current_ledger(self._home)[0])
-        return self._read[1]
 
 
 def _rank(level: Level) -> int:

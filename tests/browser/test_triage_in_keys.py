@@ -26,7 +26,7 @@ def before_ones_eyes(page: Page) -> str:
     """Wait until the detail is that of the row that one is at; return its severity."""
     row = page.locator("#body tr.here")
     known = row.get_attribute("data-id")
-    expect(page.locator(f"#detail article[data-id='{known}'] .why")).to_be_visible()
+    expect(page.locator(f"#detail article[data-id='{known}'] .why").first).to_be_visible()
     classes = page.locator("#detail .badges .sev").get_attribute("class") or ""
     return classes.rpartition("sev-")[2]
 

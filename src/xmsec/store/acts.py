@@ -14,6 +14,7 @@ from xmsec.store.states import micros
 from xmsec.store.transaction import transaction
 
 _act = msgspec.json.Decoder(Act)
+AT_ONCE = 500  # findings that one transaction marks: some 400 ms
 _finding = msgspec.json.Decoder(Finding)
 _STATUS = (
     "INSERT INTO triage VALUES (?1, ?2, COALESCE(?3, '')) ON CONFLICT (subject) DO UPDATE"
@@ -33,13 +34,10 @@ class SqliteActs:
             return _record(connection, act)
 
     def cover(self, findings: Sequence[str], exception: str) -> None:
-        """Let an exception cover findings that none covers, all or none. Raises ServiceError."""
-        with transaction(self._connect()) as connection:
-            for one in findings:
-                row = connection.execute("SELECT body FROM findings WHERE id = ? AND exception = ''", (one,)).fetchone()
-                if row is not None:
-                    covered = msgspec.structs.replace(_finding.decode(row[0]), exception=exception)
-                    connection.execute(PUT_FINDING, finding_columns(covered))
+        """Let an exception cover findings that none covers, in steps: the engine commits between them. Raises ServiceError."""
+        for start in range(0, len(findings), AT_ONCE):
+            with transaction(self._connect()) as connection:
+                _cover(connection, findings[start : start + AT_ONCE], exception)
 
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
@@ -52,6 +50,14 @@ class SqliteActs:
         """Return an incident's id, and those that were merged into it."""
         rows = self._connect().execute("SELECT part FROM shaped WHERE root = ?", (incident,))
         return sorted({incident, *(part for (part,) in rows)})
+
+
+def _cover(connection: sqlite3.Connection, findings: Sequence[str], exception: str) -> None:
+    for one in findings:
+        row = connection.execute("SELECT body FROM findings WHERE id = ? AND exception = ''", (one,)).fetchone()
+        if row is not None:
+            covered = msgspec.structs.replace(_finding.decode(row[0]), exception=exception)
+            connection.execute(PUT_FINDING, finding_columns(covered))
 
 
 def _record(connection: sqlite3.Connection, act: Act) -> bool:

@@ -110,6 +110,9 @@ def test_an_incident_is_triaged_commented_split_moved_and_merged_and_its_timelin
     page.click(".comment button")
     expect(page.locator("#course .by-person .quoted").first).to_have_text("<b>已核实</b>，非业务需要")
     page.locator("#findings input[name=finding]").first.check()
+    page.click("#findings button[value=close]")
+    expect(page.locator("#findings tr.is-closed")).to_have_count(1)
+    page.locator("#findings input[name=finding]").first.check()
     page.click("#findings button[value=split]")
     page.wait_for_url(lambda url: first["id"] not in url)
     made = str(page.locator(".case").get_attribute("data-id"))
@@ -131,6 +134,7 @@ def test_an_incident_is_triaged_commented_split_moved_and_merged_and_its_timelin
         "incident.acknowledge",
         "incident.assign",
         "incident.comment",
+        "finding.close",
         "finding.split",
         "incident.merge",
         "finding.move",

@@ -13,7 +13,9 @@ from jinja2 import nodes
 from xmsec.console.access import ROLES
 from xmsec.console.pages.table import PAGES
 from xmsec.console.texts import catalogue
-from xmsec.model.types import KEY_KINDS, LEVELS, SEVERITIES, STATUSES, FindingKind, Stage
+from xmsec.model.types import KEY_KINDS, LEVELS, SEVERITIES, STATUSES, ActKind, FindingKind, Stage
+from xmsec.respond.chain import Kind
+from xmsec.respond.run import Doing
 
 TEXTS = catalogue()
 TEMPLATES = {entry.name: entry.read_text("utf-8") for entry in resources.files("xmsec.console").joinpath("templates").iterdir()}
@@ -62,3 +64,16 @@ def test_both_languages_fill_in_the_same_values() -> None:
     named = re.compile(r"\{(\w*)\}")
     apart = [key for key, text in TEXTS.texts.items() if sorted(named.findall(text.zh)) != sorted(named.findall(text.en))]
     assert apart == []
+
+
+@pytest.mark.parametrize("kind", [*get_args(Kind), *get_args(ActKind), "finding"])
+def test_everything_that_can_happen_to_an_incident_has_a_text(kind: str) -> None:
+    assert catalogue().has(f"incidents.moment-{kind}")
+
+
+@pytest.mark.parametrize("doing", set(get_args(Doing)) - {"wait"})
+def test_wherever_a_run_stands_there_is_a_text(doing: str) -> None:
+    assert catalogue().has(f"incidents.stands-{doing}")
+    assert all(
+        catalogue().has(f"incidents.step-{state}") for state in ("", "waits", *set(get_args(Kind)) - {"started", "ended"})
+    )

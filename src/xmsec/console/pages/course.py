@@ -61,7 +61,8 @@ def _decided(ask: Ask, act: Act, findings: Mapping[str, Any]) -> tuple[str, str,
         return ask.t("incidents.moment-comment"), act.text, ""
     if act.kind == "status":
         status = ask.t(f"base.status-{act.status}")
-        said = ask.t("incidents.moment-status-findings" if act.findings else "incidents.moment-status", status=status, n=own)
+        kind = "status-findings" if act.findings else "assigned" if act.assignee else "status"
+        said = ask.t(f"incidents.moment-{kind}", status=status, n=own)
         return said, act.assignee or "", ""
     if act.kind == "merge":
         return ask.t("incidents.moment-merge", n=len(act.incidents)), ", ".join(one[:12] for one in act.incidents), ""

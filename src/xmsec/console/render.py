@@ -14,6 +14,8 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
+from xmsec.console.phrases import Phrases
+from xmsec.console.texts import catalogue
 from xmsec.model.clock import from_rfc3339
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Renderer:
     """Renders a template for one who asks."""
 
     def __init__(self, pages: Sequence[Page], static: Mapping[str, Asset]) -> None:
-        self._pages, self._static = pages, static
+        self._pages, self._static, self._phrases = pages, static, Phrases(catalogue().texts)
         self._paths = frozenset(view.path for page in pages for view in page.views)
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader(__package__ or "", "templates"),
@@ -81,6 +83,7 @@ class Renderer:
             ask=ask,
             t=ask.t,
             said=ask.said,
+            phrase=lambda part, text: self._phrases.say(part, text, ask.language),
             who=ask.who,
             csrf=ask.session.csrf if ask.session else "",
             when=when,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 AT_ONCE = 1_000  # findings that one request marks
+PARTS = 1_000  # incidents that were merged into one
 AGAIN = 5  # tries of an update that meets another one on the same document
 
 
@@ -57,8 +58,14 @@ class ElasticActs:
 
     def parts(self, incident: str) -> Sequence[str]:
         """Return an incident's id, and those that were merged into it."""
+        found, fresh = {incident}, {incident}
         with _answering(self._client):
-            return sorted({incident, *placed(self._client, self._prefix).parts(incident)})
+            while fresh:  # one that was merged before its root was, names that root still
+                roots: Any = {"terms": {"root": sorted(fresh)}}
+                hits = self._client.search(index=incident_index(self._prefix), query=roots, size=PARTS, source=False)
+                fresh = {hit["_id"] for hit in hits["hits"]["hits"]} - found
+                found |= fresh
+        return sorted(found)
 
     def _say(self, act: Act) -> None:
         """Write what was said of findings, or of an incident; a finding that is not there is left out."""

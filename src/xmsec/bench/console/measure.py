@@ -30,7 +30,7 @@ PAGES: Mapping[str, str] = {
     "facets": "/findings/facets",
     "incidents": "/incidents",
     "incidents_gravest": "/incidents?order=-severity",
-    "incidents_of_a_system": "/incidents?system=system-1",
+    "incidents_of_a_system": "/incidents?system=system-01",
     "incident_facets": "/incidents/facets",
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import NOON, Clock, answering, bearer
+from tests.rooms import NOON, Clock, answering, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
@@ -153,3 +153,11 @@ def test_what_is_wrong_with_the_deployment_is_told_to_who_sees_all_of_it(
         text = ask("/sources", authorization=bearer(made, "viewer", *systems)).text
         made.keep.close()
     assert ("the disk is full &lt;b&gt;" in text) is told
+
+
+@pytest.mark.parametrize("path", ["/sources", "/sources/figures", "/sources/dead"])
+def test_where_nobody_counts_streams_the_page_says_where_figures_are(tmp_path: Path, clock: Clock, path: str) -> None:
+    with closing(Sqlite(tmp_path)) as store, rooms(tmp_path, lambda: store.reader, clock) as (made, known):
+        answer = Asking(made, application(tuple, rooms=known), clock)(path, authorization=bearer(made))
+    assert answer.status == 200
+    assert ("指标接口" in answer.text) is (path != "/sources/dead")

@@ -117,7 +117,7 @@ def _try(link: str) -> None:
 
     remark(f"open in a browser, once · 在浏览器打开（一次有效）: {link}")
     remark("1. j k Enter: go through the findings and see why each was raised · 逐条查看告警及其缘由")
-    remark("2. a c f: acknowledge, close, false alarm; x selects several, ? shows all keys · 用键盘确认、关闭、标记误报")
+    remark("2. a c f e: acknowledge, close, false alarm, exception; x selects several, ? shows all keys · 用键盘处置")
     remark(
         "3. / or a facet on the left: narrow the list, then save it as a view · 搜索或筛选，再存为视图（Ctrl-C ends · 结束）"
     )

@@ -21,7 +21,12 @@ LOG = "/var/log/nginx/access.log"  # what a stranger has; here a part of a real 
 def typed(text: str) -> list[list[str]]:
     """The lines of a page's shell blocks, word by word, without their remarks."""
     blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", text)
-    return [words for block in blocks for line in block.splitlines() if (words := shlex.split(line, comments=True))]
+    return [
+        words
+        for block in blocks
+        for line in block.replace("\\\n", " ").splitlines()
+        if (words := shlex.split(line, comments=True))
+    ]
 
 
 def spoken(text: str) -> list[list[str]]:

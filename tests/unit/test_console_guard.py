@@ -151,6 +151,13 @@ def test_only_who_may_triage_does(ask: Asking, role: str) -> None:
     assert answer.status == (200 if "findings.triage" in HOLDS[granted(role).role] else 403)
 
 
+def test_who_asks_for_what_they_may_not_stands_in_the_audit_trail(ask: Asking) -> None:
+    assert ask("/admin/users", authorization=bearer(ask.desk)).status == 403
+    assert ask("/admin/users").status == 401
+    (entry,) = [one for one in ask.desk.audit.entries() if one.kind == "access.refused"]
+    assert (entry.by, entry.what, entry.body["permission"]) == ("viewer-0", "GET /admin/users", "users.manage")
+
+
 def test_a_permission_is_held_for_the_systems_of_its_own_role() -> None:
     who = Principal("li", (Grant("viewer"), Grant("operator", ("toys",))))
     assert who.may("findings.read", "elsewhere")

@@ -85,6 +85,10 @@ class Guarded:
         who = who or NOBODY
         self._in_measure(request, who)
         if not who.may(self.view.permission):
+            if who.name:  # the route as it is declared: what was asked for may hold anything
+                where = request.client.host if request.client else ""
+                said = {"permission": self.view.permission, "address": where}
+                self._house.audit.note("access.refused", who.name, f"{self.view.method} {self.view.path}", said)
             raise RefusedError(403 if who.name else 401, self.view.permission)
         ask = Ask(request, self._house, session, who)
         ask.form, ask.body = form, body

@@ -194,7 +194,7 @@ def _answer(ask: Ask, body: Any, status: int = 200) -> Response:
     """Answer with JSON and its tag; to who has just this already, with the tag alone."""
     encoded = msgspec.json.encode(body)
     tag = _tag(encoded)
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    headers = {"etag": tag, "cache-control": "private, no-cache", "content-disposition": 'attachment; filename="api.json"'}
     if ask.request.method in ("GET", "HEAD") and _matches(ask.request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     return Response(encoded, status, headers, "application/json")

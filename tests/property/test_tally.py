@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.every_acts import Sqlite
 
-from xmsec.model.clock import EPOCH
+from xmsec.model.clock import EPOCH, from_rfc3339
 from xmsec.model.ports import Query
 from xmsec.model.types import LEVELS, SEVERITIES, Act, Entity, Finding, Incident, Status, Window
 from xmsec.store.acts import SqliteActs
@@ -111,6 +111,10 @@ def test_counts_and_statuses_are_those_of_all_rows(ops: Sequence[Op], since: int
         rows = reader.page(query).rows
         for by in ((), *((name,) for name in COLUMNS), COLUMNS):
             assert Counter(reader.count(query, by)) == Counter(tuple(_value(row, name) for name in by) for row in rows), by
+        if since is not None:
+            step = timedelta(hours=7)
+            steps = Counter(((from_rfc3339(row["time"]) - bounds[0]) // step, (row["severity"],)) for row in rows)  # type: ignore[operator]  # since is given
+            assert Counter(reader.course(query, step, ("severity",))) == steps
         assert store.connection.execute("SELECT count(*) FROM tally WHERE total <= 0").fetchone() == (0,)
 
 

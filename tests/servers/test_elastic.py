@@ -18,6 +18,7 @@ from tests.contract.every_store import CODECS
 from tests.servers.indexed import FINDINGS, INCIDENTS, MADE, write
 
 from xmsec.findings.hidden import hits, would_hide
+from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ConfigError, InputError, ServiceError
 from xmsec.model.ports import Query
 from xmsec.model.types import Finding, Incident
@@ -110,6 +111,13 @@ def test_it_says_what_the_embedded_store_says(
         ):
             assert reader.count(Query("findings"), by) == embedded.count(Query("findings"), by)
         assert reader.count(Query("incidents"), ("system",)) == embedded.count(Query("incidents"), ("system",)) != {}
+        for query, by in (
+            (Query("findings", since=times[2]), ("severity", "system")),
+            (Query("incidents", since=EPOCH), ("risk",)),
+        ):
+            told_by_step = embedded.course(query, timedelta(minutes=1), by)
+            assert told_by_step
+            assert reader.course(query, timedelta(minutes=1), by) == told_by_step
         every = Query("findings", excepted=True)
         assert reader.count(every, ("exception", "kind")) == embedded.count(every, ("exception", "kind"))
         assert hits(toys.EXCEPTIONS, reader) == hits(toys.EXCEPTIONS, embedded)

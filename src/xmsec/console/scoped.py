@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -28,6 +29,10 @@ class Scoped:
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return counts over what may be seen. Raises PolicyError."""
         return self._reader.count(self._within(query), by)
+
+    def course(self, query: Query, step: timedelta, by: Sequence[str]) -> Mapping[tuple[int, tuple[str, ...]], int]:
+        """Return counts by steps of time over what may be seen. Raises PolicyError."""
+        return self._reader.course(self._within(query), step, by)
 
     def one(self, table: Table, record: str) -> dict[str, object] | None:
         """Return the record of this id, or None when there is none that may be seen."""

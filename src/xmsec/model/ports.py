@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -253,6 +253,12 @@ class Reader(Protocol):
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns, one of several values under each."""
         ...
+
+    def course(self, query: Query, step: timedelta, by: Sequence[str]) -> Mapping[tuple[int, tuple[str, ...]], int]:
+        """Return how many rows there are in each step of time from the query's `since` on, and of the named columns.
+
+        The first of a key is the step's number, from 0; steps without rows are left out.
+        """
 
 
 class Flow(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ BUCKETS = 1_000  # combinations a request; the rest is fetched after them
 MOST_TERMS = 65_000  # ids in one filter; the server takes 65,536
 JOINED = 1_000  # incidents that the rows of one page may belong to, or be related to
 
+_MS = timedelta(milliseconds=1)
 _ENTITY = ("entity.type", "entity.id")
 _TIMES = frozenset(("time", "first_seen", "opened", "window.start", "window.end"))
 _SORTED: Mapping[str, tuple[str, ...]] = {
@@ -90,7 +91,28 @@ class ElasticReader:
             total = self._search(query, query=self._filter(query), size=0, track_total_hits=True)["hits"]["total"]["value"]
             return {(): total}
         columns = [{name: {"terms": {"field": _field(query, name, known), "missing_bucket": True}}} for name in by]
-        counts: dict[tuple[str, ...], int] = {}
+        counts = {tuple(_written(name, key[name]) for name in by): count for key, count in self._buckets(query, columns)}
+        return dict(sorted(counts.items()))
+
+    def course(self, query: Query, step: timedelta, by: Sequence[str]) -> Mapping[tuple[int, tuple[str, ...]], int]:
+        """Return how many rows there are in each step of time from `since` on, and of the named columns."""
+        if query.since is None:
+            raise ConfigError("a course begins somewhere", where=query.table, remedy="name since")
+        start_ms, step_ms = (query.since - EPOCH) // _MS, step // _MS
+        time = {
+            "field": _field(query, "time", ("time",)),
+            "fixed_interval": f"{step_ms}ms",
+            "offset": f"{start_ms % step_ms}ms",
+        }
+        known = _SORTED[self._table(query)]
+        columns: list[dict[str, Any]] = [{"time": {"date_histogram": time}}]
+        columns += [{name: {"terms": {"field": _field(query, name, known), "missing_bucket": True}}} for name in by]
+        return {
+            ((key["time"] - start_ms) // step_ms, tuple(_written(name, key[name]) for name in by)): count
+            for key, count in self._buckets(query, columns)
+        }
+
+    def _buckets(self, query: Query, columns: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
         after: Mapping[str, Any] | None = None
         while True:
             composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
@@ -98,10 +120,10 @@ class ElasticReader:
                 composite["after"] = after
             found = self._search(query, query=self._filter(query), size=0, aggs={"by": {"composite": composite}})
             for bucket in found["aggregations"]["by"]["buckets"]:
-                counts[tuple(_written(name, bucket["key"][name]) for name in by)] = bucket["doc_count"]
+                yield bucket["key"], bucket["doc_count"]
             after = found["aggregations"]["by"].get("after_key")
             if after is None:
-                return dict(sorted(counts.items()))
+                return
 
     def _by_status(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Count findings for each status apart: it is their own, or else their incident's."""

@@ -28,6 +28,8 @@ PAGES: Mapping[str, str] = {
     "list_of_a_person": f"/findings?entity.id=user-{PEOPLE // 2:05}",
     "list_by_words": f"/findings?q=user-{PEOPLE // 2:05}",
     "facets": "/findings/facets",
+    "situation": "/situation",
+    "situation_of_a_month": "/situation?span=month",
     "incidents": "/incidents",
     "incidents_gravest": "/incidents?order=-severity",
     "incidents_of_a_system": "/incidents?system=system-01",

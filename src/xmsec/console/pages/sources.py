@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from xmsec.console.access import EVERY
+from xmsec.console.access import EVERY, Permission
 from xmsec.console.ask import Ask, Page, View
 from xmsec.content.streams import Stream
 from xmsec.model.clock import rfc3339
@@ -59,17 +59,18 @@ class Source(msgspec.Struct, frozen=True):
 def listed(ask: Ask) -> Response:
     """Show all streams that who asks may see, and what is wrong; the house's own health to who may see all systems."""
     health = _health(ask) if EVERY in ask.who.reaches("sources.read") else None
-    return ask.page("sources.html", health=health, **_figures(ask))
+    return ask.page("sources.html", health=health, **figures_of(ask, "sources.read"))
 
 
 def figures(ask: Ask) -> Response:
     """Show what has become of them since: the page asks by itself."""
-    return ask.page("sources_figures.html", **_figures(ask))
+    return ask.page("sources_figures.html", **figures_of(ask, "sources.read"))
 
 
-def _figures(ask: Ask) -> Mapping[str, Any]:
+def figures_of(ask: Ask, permission: Permission) -> Mapping[str, Any]:
+    """Return what all streams brought that a permission reaches."""
     flows = ask.house.flows()
-    reached = ask.who.reaches("sources.read")
+    reached = ask.who.reaches(permission)
     names = sorted({*ask.house.streams, *(flows or {})})
     seen = [name for name in names if EVERY in reached or name.partition(".")[0] in reached]
     sources = _sources(ask, seen, flows)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from xmsec.console.ask import Page
-from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, sources, trail
+from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, situation, sources, trail
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
+    situation.PAGE,
     findings.PAGE,
     incidents.PAGE,
     exceptions.PAGE,

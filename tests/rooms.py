@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from starlette.routing import Route
-from tests.trails import followed
+from tests.ledgers import about
 
 from xmsec.console.access import granted
 from xmsec.console.app import Desk, Records, desk, house, routes
@@ -52,7 +52,7 @@ def rooms(
     """Open the console's own file in a folder, and make its routes."""
     kept, connections = desk(folder, clock), Connections(folder / "store.sqlite")
     try:
-        records = Records(reader, *(answers or answering(connections, clock)), UTC, trails=followed(folder))
+        records = Records(reader, *(answers or answering(connections, clock)), UTC, **about(folder, connections))
         yield kept, routes(house(records, kept, clock))
     finally:
         connections.close()

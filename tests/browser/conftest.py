@@ -15,9 +15,9 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.contract.every_store import Sqlite, outcomes
+from tests.ledgers import about
 from tests.playbooks import Aim, Target
 from tests.rooms import answering
-from tests.trails import followed
 
 from xmsec.console.access import Grant
 from xmsec.console.app import Desk, Records, desk, house, routes
@@ -100,7 +100,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
             flows=lambda: flows(connections.mine()),
             exceptions=Shelf((), tmp_path),
             why=Reasons(GRADES, Newest(tmp_path)),
-            trails=followed(tmp_path),
+            **about(tmp_path, connections),
         )
         shared = house(records, kept, now)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))

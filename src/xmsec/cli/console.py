@@ -26,7 +26,7 @@ def console(
     from xmsec.cli.elastic import elastic
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
-    from xmsec.cli.rooms import means_of, reasons_of, rooms, shelf_of, streams_of, trails_of
+    from xmsec.cli.rooms import ledgers_of, means_of, reasons_of, rooms, shelf_of, streams_of, trails_of
     from xmsec.cli.settings import settings
     from xmsec.console.app import Records
     from xmsec.model.errors import XmsecError
@@ -56,7 +56,8 @@ def console(
         acts, shelf = ElasticActs(client, given.es_prefix), shelf_of(given)
         book = Newest(given.home)
         why, streams = reasons_of(given, book), streams_of(given)
-        kept: dict[str, Any] = {"exceptions": shelf, "book": book, "why": why, "trails": trails_of(given), "problems": problems}
+        kept: dict[str, Any] = {"exceptions": shelf, "book": book, "why": why, "problems": problems}
+        kept |= {"trails": trails_of(given), "ledgers": ledgers_of(given, book)}
         records = Records(lambda: reader, acts, means, given.zone, streams, **kept)
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)

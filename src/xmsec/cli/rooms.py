@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xmsec.respond.drive import Runs
     from xmsec.runtime.approval import Means
     from xmsec.runtime.exceptions import Shelf
+    from xmsec.runtime.ledgers import Ledgers, Seen
     from xmsec.runtime.reasons import Reasons
     from xmsec.runtime.service import Problems
     from xmsec.runtime.trails import Trails
@@ -106,6 +107,15 @@ def reasons_of(given: Settings, book: Callable[[], Book]) -> Reasons:
     return Reasons(load_classifiers(content_dirs(given))[0].grades, book)
 
 
+def ledgers_of(given: Settings, book: Callable[[], Book], seen: Seen | None = None) -> Ledgers:
+    """Return how a home's ledger is reviewed. seen: what the stream observed, None where nobody counts."""
+    from xmsec.cli.home import content_dirs
+    from xmsec.content.classifiers import load_classifiers
+    from xmsec.runtime.ledgers import Ledgers
+
+    return Ledgers(given.home, book, load_classifiers(content_dirs(given))[0].grades, seen)
+
+
 def shelf_of(given: Settings) -> Shelf:
     """Return where a home's exceptions lie."""
     from xmsec.cli.home import content_dirs
@@ -145,9 +155,10 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     """
     from xmsec.cli.home import now
     from xmsec.console.app import Records
+    from xmsec.runtime.ledgers import Seen
     from xmsec.runtime.reasons import Newest
     from xmsec.store.acts import SqliteActs
-    from xmsec.store.figures import flows, recorded
+    from xmsec.store.figures import flows, observed, observed_datasets, recorded
     from xmsec.store.lock import PLAYBOOKS, HomeLock
     from xmsec.store.read import SqliteReader
     from xmsec.store.readers import Connections
@@ -157,6 +168,9 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     book = Newest(given.home)
     runs = SqliteRuns(connections.mine, now, lambda: HomeLock(given.home, PLAYBOOKS))
     try:
+        seen = Seen(
+            lambda names: observed(connections.mine(), names), lambda limit: observed_datasets(connections.mine(), limit)
+        )
         records = Records(
             lambda: SqliteReader(connections.mine()),
             SqliteActs(connections.mine),
@@ -170,6 +184,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
             reasons_of(given, book),
             problems,
             trails_of(given, lambda: recorded(connections.mine())),
+            ledgers_of(given, book, seen),
         )
         with rooms(given, records) as made:
             yield made

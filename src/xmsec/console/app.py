@@ -27,6 +27,7 @@ from xmsec.ledger.book import Book
 from xmsec.model.ports import Acts, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.ledgers import Ledgers
 from xmsec.runtime.trails import Trails
 
 
@@ -37,7 +38,7 @@ class Records(msgspec.Struct, frozen=True):
     answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
     (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
     book: the ledger, as it is now; why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line
-    each; trails: what they are followed over, None: none are.
+    each; trails: what they are followed over, None: none are; ledgers: how the ledger is reviewed, None: it is not.
     """
 
     reader: Callable[[], Reader]
@@ -52,6 +53,7 @@ class Records(msgspec.Struct, frozen=True):
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
     trails: Trails | None = None
+    ledgers: Ledgers | None = None
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ def house(
         exceptions=records.exceptions,
         book=records.book,
         trails=records.trails,
+        ledgers=records.ledgers,
         why=records.why,
         problems=records.problems,
         pace=Pace(now),

@@ -29,6 +29,7 @@ from xmsec.model.ports import Acts, Flow, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
 from xmsec.runtime.exceptions import Shelf
+from xmsec.runtime.ledgers import Ledgers
 from xmsec.runtime.reasons import Reason
 from xmsec.runtime.trails import Trails
 
@@ -76,7 +77,7 @@ class House(msgspec.Struct, frozen=True):
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
     answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were not read
     yet; exceptions: where they lie; book: the ledger; why: reasons of a grade; problems: what is wrong with the deployment;
-    trails: what they are followed over; hosts: names under which it is asked for.
+    trails: what they are followed over; ledgers: how the ledger is reviewed; hosts: names under which it is asked for.
     """
 
     reader: Callable[[], Reader]
@@ -104,6 +105,7 @@ class House(msgspec.Struct, frozen=True):
     why: Why = unexplained
     problems: Callable[[], Sequence[str]] = tuple
     trails: Trails | None = None
+    ledgers: Ledgers | None = None
     hosts: frozenset[str] = frozenset()
 
 

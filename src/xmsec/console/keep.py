@@ -1,4 +1,4 @@
-"""What the console itself keeps, in a file of its own: people, sessions, tokens, links, saved views and the audit trail.
+"""What the console itself keeps, in a file of its own: people, sessions, tokens, links, saved views, refusals, the audit trail.
 
 Apart from the engine's store, so that a deployment over Elasticsearch has the same, no index ever holds a password's hash, and
 a commit of the engine never waits for a login. Secrets lie as SHA-256 of 256 random bits, passwords as argon2id.
@@ -58,7 +58,13 @@ CREATE TABLE answers (
 ) WITHOUT ROWID;
 CREATE INDEX answers_by_end ON answers (expires);
 """
-_VERSIONS = (_SCHEMA, _ADMINISTRATION, _ANSWERS)  # what each version adds; forward only
+_REVIEW = """
+CREATE TABLE refused_labels (
+    dataset TEXT NOT NULL, field TEXT NOT NULL, type TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL,
+    PRIMARY KEY (dataset, field, type)
+) WITHOUT ROWID;
+"""
+_VERSIONS = (_SCHEMA, _ADMINISTRATION, _ANSWERS, _REVIEW)  # what each version adds; forward only
 
 
 class Keep:

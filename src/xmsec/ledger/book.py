@@ -49,7 +49,8 @@ grants:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -58,10 +59,11 @@ from xmsec.content.load import Document
 from xmsec.ledger.dataset import Dataset, labels_of
 from xmsec.ledger.entries import Entries
 from xmsec.ledger.grant import covers, names_of
+from xmsec.ledger.label import WHOLE
 from xmsec.ledger.read import entries_of
 from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ContentError
-from xmsec.model.types import Grant, Label, Person
+from xmsec.model.types import LEVELS, Grant, Label, Level, Person
 
 Section = Literal["owners", "datasets", "fields", "people", "grants"]
 ANSWERS = 1 << 16  # remembered (account, dataset) pairs, about 16 MiB; a log may name any account and any table
@@ -96,6 +98,12 @@ class Book:
     def labels(self, dataset: str) -> Sequence[Label]:
         """Return the labels of a dataset: first that of the whole (field `*`), then its fields'; none when it is unknown."""
         return self._labels.get(dataset, ())
+
+    @cached_property
+    def grades(self) -> Mapping[str, Level]:
+        """The gravest grade that a field of each type has."""
+        labels = [label for labels in self._labels.values() for label in labels if label.field != WHOLE]
+        return {label.type: label.grade for label in sorted(labels, key=lambda label: LEVELS.index(label.grade))}
 
     def grants(self, grantee: str, dataset: str) -> Sequence[Grant]:
         """Return what authorises an account on this dataset, whenever it is valid, by id.

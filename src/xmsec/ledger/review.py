@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from math import sqrt
 
@@ -11,9 +11,9 @@ import msgspec
 from xmsec.ledger.book import Book
 from xmsec.ledger.change import merge
 from xmsec.ledger.entries import Entries
-from xmsec.ledger.label import WHOLE, Field
+from xmsec.ledger.label import Field
 from xmsec.model.errors import ContentError
-from xmsec.model.types import LEVELS, Label, Level, Proposals
+from xmsec.model.types import Label, Level, Proposals
 
 OBSERVER = "observed"  # author of a proposal
 MOST = 95  # confidence that observation alone can give; certainty is a person's
@@ -27,13 +27,11 @@ def propose(book: Book, counts: Proposals, as_of: datetime, grades: Mapping[str,
     counts: (dataset, field, type) → spans seen. grades: of types, where the ledger grades none of that type. The confidence is
     the lower bound (Wilson, 95 %) of the type's share among all that was found in the field.
     """
-    known = {(label.dataset, label.field, label.type) for label in _all_labels(book)}
+    known = {(dataset, label.field, label.type) for dataset in {place[0] for place in counts} for label in book.labels(dataset)}
     seen: dict[tuple[str, str], int] = {}
     for (dataset, field, _), number in counts.items():
         seen[dataset, field] = seen.get((dataset, field), 0) + number
-    levels = dict(grades or {})
-    for label in sorted(_all_labels(book), key=lambda label: LEVELS.index(label.grade)):
-        levels[label.type] = label.grade  # the gravest last
+    levels = {**(grades or {}), **book.grades}
     return [
         _label(place, number, seen[place[:2]], as_of, levels)
         for place, number in sorted(counts.items())
@@ -51,11 +49,6 @@ def accept(book: Book, label: Label, author: str) -> tuple[Book, list[ContentErr
     others = tuple(other for other in dataset.fields if other.name != field.name)
     changed = msgspec.structs.replace(dataset, fields=(*others, field))
     return merge(book, Entries(as_of=book.entries.as_of, datasets=(changed,)))
-
-
-def _all_labels(book: Book) -> Iterator[Label]:
-    for dataset in book.entries.datasets:
-        yield from (label for label in book.labels(dataset.name) if label.field != WHOLE)
 
 
 def _label(place: tuple[str, str, str], number: int, seen: int, as_of: datetime, levels: Mapping[str, Level]) -> Label:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from pathlib import Path
@@ -33,7 +34,10 @@ from xmsec.parse.road import parser
 from xmsec.pipeline.group import INCIDENTS
 from xmsec.pipeline.road import Road
 from xmsec.respond.playbook import Playbook, load_playbooks
+from xmsec.store.durable import sync_folder
+from xmsec.store.lock import LEDGER, HomeLock
 
+Revised = tuple[int, list[Change], list[ContentError]]  # the revision by now, what changed, what is wrong
 LATENESS_S = 300  # of a stream that left the content while its clock is still known
 
 
@@ -124,18 +128,28 @@ def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:
     return Book.load(read(revisions[-1]))
 
 
-def keep_ledger(home: Path, news: Entries) -> tuple[int, list[Change], list[ContentError]]:
+def keep_ledger(home: Path, news: Entries) -> Revised:
     """Merge entries into a home's ledger as its next revision; with problems, or without changes, nothing is written."""
-    book, problems = current_ledger(home)
-    merged, wrong = merge(book, news)
-    problems += wrong
-    if not problems and merged is not book:
-        folder = home / "ledger"
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{merged.revision}.part"
-        part.write_text(write(merged.entries), "utf-8")
-        part.rename(folder / f"{merged.revision:06d}.yaml")
-    return merged.revision, diff(book.entries, merged.entries), problems
+    return revise(home, lambda book: merge(book, news))
+
+
+def revise(home: Path, change: Callable[[Book], tuple[Book, list[ContentError]]]) -> Revised:
+    """Make what `change` returns a home's next revision; with problems, or without changes, nothing is written."""
+    with HomeLock(home, LEDGER):
+        book, problems = current_ledger(home)
+        changed, wrong = change(book)
+        problems += wrong
+        if not problems and changed is not book:
+            folder = home / "ledger"
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{changed.revision}.part"
+            with part.open("w", encoding="utf-8") as out:
+                out.write(write(changed.entries))
+                out.flush()
+                os.fsync(out.fileno())
+            part.rename(folder / f"{changed.revision:06d}.yaml")
+            sync_folder(folder)
+    return changed.revision, diff(book.entries, changed.entries), problems
 
 
 def _lateness(streams: Mapping[str, Stream]) -> Callable[[str], timedelta]:

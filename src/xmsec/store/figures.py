@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from xmsec.model.ports import Flow
-from xmsec.model.types import SEVERITIES, Clock, Source
+from xmsec.model.types import SEVERITIES, Clock, Proposals, Source
 from xmsec.store.recording import ENTRY
 from xmsec.store.states import micros
 
+OBSERVED = 5_000  # fields with their types that are looked at together
 CAME = ("parsed", "blank", "rejected")  # each record is one of them
 
 _clock = msgspec.msgpack.Decoder(Clock)
@@ -85,6 +86,24 @@ def flows(connection: sqlite3.Connection) -> Mapping[str, Flow]:
 
 def _latest(moments: Iterable[datetime | None]) -> datetime | None:
     return max((one for one in moments if one is not None), default=None)
+
+
+def observed(connection: sqlite3.Connection, datasets: Sequence[str]) -> Proposals:
+    """Return what was seen in which field of these datasets: (dataset, field, type) → spans."""
+    places = ", ".join("?" * len(datasets))
+    query = f"SELECT dataset, field, type, total FROM proposals WHERE dataset IN ({places}) LIMIT {OBSERVED}"
+    return {(dataset, field, kind): total for dataset, field, kind, total in connection.execute(query, datasets)}
+
+
+def observed_datasets(connection: sqlite3.Connection, limit: int) -> Sequence[str]:
+    """Return the first datasets in which something was seen; each is one step in an index."""
+    rows = connection.execute(
+        "WITH RECURSIVE each(one) AS (SELECT min(dataset) FROM proposals UNION ALL"
+        " SELECT (SELECT min(dataset) FROM proposals WHERE dataset > one) FROM each WHERE one IS NOT NULL)"
+        " SELECT one FROM each WHERE one IS NOT NULL LIMIT ?",
+        (limit,),
+    )
+    return [one for (one,) in rows]
 
 
 def recorded(connection: sqlite3.Connection) -> str | None:

@@ -11,6 +11,7 @@ from xmsec.model.errors import ConfigError
 
 WRITER = "lock"  # of states, positions and findings, which its holder keeps in memory too
 PLAYBOOKS = "playbooks.lock"  # of playbook runs, so that a person can approve beside a service that reads on
+LEDGER = "ledger.lock"  # of the ledger's next revision, so that a person can review beside a service that reads on
 RETOKEN = "retoken.lock"  # of who rewrites sealed recordings, beside a service that records on
 
 DELIVERIES = "deliveries.lock"  # of what goes out, so that of several workers over one home a single one sends

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from xmsec.console.ask import Page
-from xmsec.console.pages import account, admin, api, audit, exceptions, findings, front, incidents, situation, sources, trail
+from xmsec.console.pages import (
+    account,
+    admin,
+    api,
+    audit,
+    exceptions,
+    findings,
+    front,
+    incidents,
+    ledger,
+    situation,
+    sources,
+    trail,
+)
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
@@ -12,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     incidents.PAGE,
     exceptions.PAGE,
     trail.PAGE,
+    ledger.PAGE,
     sources.PAGE,
     admin.PAGE,
     audit.PAGE,

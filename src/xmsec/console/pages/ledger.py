@@ -1,0 +1,249 @@
+"""The ledger: datasets, their fields with label and grade, who is granted what; labels that the stream proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import msgspec
+from starlette.responses import Response
+
+from xmsec.console.access import EVERY
+from xmsec.console.ask import Ask, Page, View
+from xmsec.console.refused import Refusals, Refused
+from xmsec.ledger.book import Book
+from xmsec.ledger.dataset import Dataset, Owner
+from xmsec.ledger.grant import DEPARTMENT, ROLE, Given, covers, valid
+from xmsec.model.errors import InputError
+from xmsec.model.ports import Query
+from xmsec.model.types import LEVELS, UNIT_SEPARATOR
+from xmsec.runtime.ledgers import Ledgers, Proposed, Verdict
+
+ROWS = 100
+CHARACTERS = 512
+USES = 500  # accounts and findings that are looked at for the use of grants
+UNKNOWN = 500  # datasets that were observed and are looked up
+ACCEPT, REFUSE, REOPEN = "accept", "refuse", "reopen"
+DONE = {ACCEPT: "accepted", REFUSE: "refused", REOPEN: "reopened"}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A dataset in the list. bare: fields without a label; open: proposals that nobody decided on."""
+
+    dataset: Dataset
+    owner: Owner
+    bare: int
+    open: int = 0
+
+
+class Use(msgspec.Struct, frozen=True):
+    """A grant on a dataset, and the latest finding about it. accounts: that it reaches."""
+
+    grant: Given
+    state: Literal["valid", "expired", "early"]
+    accounts: Sequence[str]
+    told: Mapping[str, Any] | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which datasets are meant; what is empty asks for nothing."""
+
+    text: str = ""
+    system: str = ""
+    grade: str = ""
+    bare: bool = False
+
+    def matches(self, line: Line) -> bool:
+        """Whether a dataset passes."""
+        one = line.dataset
+        searched = f"{one.name} {one.title} {line.owner.id} {line.owner.name}".lower()
+        return (
+            all(word in searched for word in self.text.lower().split())
+            and self.system in ("", one.system)
+            and self.grade in ("", one.level or "none")
+            and (not self.bare or line.bare > 0)
+        )
+
+    def encoded(self, page: int) -> str:
+        """The filter as it stands in an address."""
+        pairs = {
+            "q": self.text,
+            "system": self.system,
+            "grade": self.grade,
+            "bare": "1" if self.bare else "",
+            "page": str(page),
+        }
+        return urlencode({name: value for name, value in pairs.items() if value})
+
+
+def listed(ask: Ask) -> Response:
+    """List the datasets that who asks may see."""
+    ledgers = ask.house.ledgers
+    if ledgers is None:
+        return ask.problem(404, ask.t("ledger.elsewhere"))
+    asked, book, inside = ask.request.query_params, ledgers.book(), _inside(ask)
+    text, system, grade = (asked.get(name, "").strip()[:CHARACTERS] for name in ("q", "system", "grade"))
+    wanted = Wanted(text, system, grade, "bare" in asked)
+    owners = {owner.id: owner for owner in book.entries.owners}
+    every = [_line(one, owners) for one in book.entries.datasets if inside(one.system)]
+    found = sorted((line for line in every if wanted.matches(line)), key=lambda line: (line.dataset.system, line.dataset.name))
+    page = int(asked.get("page", "1")) if asked.get("page", "1").isdecimal() and len(asked.get("page", "1")) < 9 else 1
+    lines = _with_proposals(ask, ledgers, found[ROWS * (page - 1) : ROWS * page])
+    return ask.page(
+        "ledger.html",
+        lines=lines,
+        wanted=wanted,
+        page=page,
+        more=len(found) > ROWS * page,
+        total=len(found),
+        revision=book.revision,
+        systems=sorted({line.dataset.system for line in every}),
+        levels=[*reversed(LEVELS), "none"],
+        datasets=len(every),
+        fields=sum(len(line.dataset.fields) for line in every),
+        bare=sum(line.bare for line in every),
+        unknown=_unknown(ask, ledgers, book),
+    )
+
+
+def dataset(ask: Ask) -> Response:
+    """Show a dataset: its fields, its grants, what is proposed."""
+    return _dataset(ask, ask.request.query_params.get("name", ""))
+
+
+def review(ask: Ask) -> Response:
+    """Accept or reject a proposed label, with a reason; or take a rejection back."""
+    ledgers = ask.house.ledgers
+    place = (ask.value("dataset"), ask.value("field"), ask.value("type"))
+    known = None if ledgers is None else ledgers.book().dataset(place[0])
+    if ledgers is None or known is None or not ask.who.may("ledger.review", known.system):
+        return ask.problem(404, ask.t("ledger.gone"))
+    verdict, reason = ask.value("verdict"), ask.value("reason").strip()[:CHARACTERS]
+    if verdict not in DONE:
+        raise InputError("no such verdict", where="verdict", remedy=f"one of {', '.join(DONE)}")
+    if not reason and verdict != REOPEN:
+        return _dataset(ask, place[0], 400, ask.t("ledger.no-reason"))
+    refusals, now = Refusals(ask.house.keep), ask.house.now()
+    facts = {"field": place[1], "type": place[2], "reason": reason}
+    if verdict == ACCEPT:
+        grade = next((level for level in LEVELS if level == ask.value("grade")), None)
+        if grade is None:
+            raise InputError("no such grade", where="grade", remedy=f"one of {', '.join(LEVELS)}")
+        facts |= {"grade": grade, "revision": str(ledgers.accept(place, Verdict(ask.who.name, grade, reason), now))}
+    with ask.house.keep.writing():
+        if verdict == REFUSE:
+            refusals.add(place, ask.who.name, reason, now)
+        else:
+            refusals.drop(place)
+        ask.note(f"ledger.{DONE[verdict]}", place[0], **facts)
+    return ask.go(f"/ledger/dataset?name={quote(place[0], safe='')}")
+
+
+def _dataset(ask: Ask, name: str, status: int = 200, problem: str = "") -> Response:
+    ledgers = ask.house.ledgers
+    found = None if ledgers is None else ledgers.book().dataset(name)
+    if ledgers is None or found is None or not _inside(ask)(found.system):
+        return ask.problem(404, ask.t("ledger.gone"))
+    book = ledgers.book()
+    proposed = ledgers.proposals((name,), ask.house.now())[name]
+    refused = Refusals(ask.house.keep).of((name,))
+    owner = next((one for one in book.entries.owners if one.id == found.owner), Owner(found.owner))
+    return ask.page(
+        "ledger_dataset.html",
+        status,
+        problem=problem,
+        d=msgspec.to_builtins(found),
+        level=found.level,
+        raised=found.level != found.grade,
+        owner=owner,
+        as_of=book.entries.as_of,
+        revision=book.revision,
+        open=[one for one in proposed if one.place not in refused],
+        refused=_decided(proposed, refused),
+        counted=ledgers.seen is not None,
+        uses=_uses(ask, book, found),
+        levels=LEVELS,
+        may=ask.who.may("ledger.review", found.system),
+    )
+
+
+def _decided(proposed: Iterable[Proposed], refused: Mapping[tuple[str, str, str], Refused]) -> list[tuple[Proposed, Refused]]:
+    return [(one, refused[one.place]) for one in proposed if one.place in refused]
+
+
+def _inside(ask: Ask) -> Callable[[str], bool]:
+    reached = ask.who.reaches("ledger.read")
+    return lambda system: EVERY in reached or system in reached
+
+
+def _line(one: Dataset, owners: Mapping[str, Owner]) -> Line:
+    return Line(one, owners.get(one.owner, Owner(one.owner)), sum(field.type is None for field in one.fields))
+
+
+def _with_proposals(ask: Ask, ledgers: Ledgers, lines: Sequence[Line]) -> list[Line]:
+    names = [line.dataset.name for line in lines]
+    if ledgers.seen is None or not names:
+        return list(lines)
+    proposed, refused = ledgers.proposals(names, ask.house.now()), Refusals(ask.house.keep).of(names)
+    return [
+        msgspec.structs.replace(line, open=sum(one.place not in refused for one in proposed[line.dataset.name]))
+        for line in lines
+    ]
+
+
+def _unknown(ask: Ask, ledgers: Ledgers, book: Book) -> Sequence[str]:
+    """Return datasets that the stream speaks of and the ledger does not: without a system, for those who see all."""
+    if ledgers.seen is None or EVERY not in ask.who.reaches("ledger.read"):
+        return []
+    return [name for name in ledgers.seen.datasets(UNKNOWN) if book.dataset(name) is None]
+
+
+def _uses(ask: Ask, book: Book, found: Dataset) -> Sequence[Use]:
+    """Return the grants on a dataset, those that are valid first; with what was last found about their use."""
+    now = ask.house.now()
+    uses = [
+        Use(given, _state(given, now), accounts_of(book, given.grantee))
+        for given in book.entries.grants
+        if covers(given.grant(), found.name)
+    ]
+    pairs = [UNIT_SEPARATOR.join((account, found.name)) for use in uses for account in use.accounts][:USES]
+    where: dict[str, tuple[str, ...]] = {"entity.type": ("consumer-dataset",), "entity.id": tuple(pairs)}
+    rows = ask.reader("ledger.read").page(Query("findings", where, limit=USES)).rows if pairs else ()
+    latest: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        entity: Any = row["entity"]
+        latest.setdefault(entity["id"].partition(UNIT_SEPARATOR)[0], row)
+    order = {"valid": 0, "early": 1, "expired": 2}
+    told = [
+        msgspec.structs.replace(use, told=next((latest[one] for one in use.accounts if one in latest), None)) for use in uses
+    ]
+    return sorted(told, key=lambda use: (order[use.state], use.grant.id))
+
+
+def accounts_of(book: Book, grantee: str) -> list[str]:
+    """Return the accounts that a grant to somebody reaches: an account's own, a person's, those of a department or role."""
+    people = book.entries.people
+    if grantee.startswith(DEPARTMENT):
+        reached = [one for one in people if one.department == grantee.removeprefix(DEPARTMENT)]
+    elif grantee.startswith(ROLE):
+        reached = [one for one in people if one.role == grantee.removeprefix(ROLE)]
+    else:
+        reached = [one for one in people if one.id == grantee]
+    return [account for one in reached for account in one.accounts] or [grantee]
+
+
+def _state(given: Given, now: datetime) -> Literal["valid", "expired", "early"]:
+    return "valid" if valid(given.grant(), now) else "early" if now < given.start else "expired"
+
+
+PAGE = Page(
+    "ledger",
+    (
+        View("/ledger", "ledger.read", listed),
+        View("/ledger/dataset", "ledger.read", dataset),
+        View("/ledger/review", "ledger.review", review, "POST"),
+    ),
+    icon="ledger",
+)

@@ -1,0 +1,59 @@
+"""A small ledger of two systems, what the stream observed beside it, and both as a console reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.contract.every_store import Sqlite
+from tests.trails import MADE_UNDER, followed
+
+from xmsec.content.classifiers import Grades
+from xmsec.content.detectors import Title
+from xmsec.ledger.dataset import Dataset, Owner
+from xmsec.ledger.entries import Entries
+from xmsec.ledger.grant import Given, Member
+from xmsec.ledger.label import Field
+from xmsec.model.ports import Outcome
+from xmsec.model.types import Proposals
+from xmsec.runtime.assemble import keep_ledger
+from xmsec.runtime.ledgers import Ledgers, Seen
+from xmsec.runtime.reasons import Newest
+from xmsec.store.figures import observed, observed_datasets
+from xmsec.store.readers import Connections
+
+AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
+CERTS, CASES = "postgres://certs/public.certificate", "postgres://office/public.case"
+SEEN = {(CERTS, "url.query", "CN_MOBILE"): 90, (CERTS, "url.query", "CN_BANK_CARD"): 10, (CASES, "note", "CN_MOBILE"): 5}
+LEDGER = Entries(
+    AS_OF,
+    owners=(Owner("approval", "审批局"),),
+    datasets=(
+        Dataset(CERTS, "city", "approval", "证照", "general-3", fields=(Field("holder", "CN_NAME"), Field("url.query"))),
+        Dataset(CASES, "office", "approval", "案件", fields=(Field("id", "CN_RESIDENT_ID", "general-4"),)),
+    ),
+    people=(Member("p-lin", ("lin.mei", "lin"), "hall", "clerk"), Member("p-wu", ("wu",), "hall")),
+    grants=(
+        Given("G-1", "role:clerk", (CERTS,), AS_OF, purpose="窗口办件"),
+        Given("G-2", "batch", ("postgres://certs/*",), AS_OF, datetime(2026, 2, 1, tzinfo=UTC)),
+    ),
+)
+
+
+def kept(home: Path) -> None:
+    """Make the ledger a home's first revision."""
+    assert keep_ledger(home, LEDGER)[2] == []
+
+
+def observe(store: Sqlite, counts: Proposals) -> None:
+    """Let the stream see these once more."""
+    given: dict[str, Any] = dict.fromkeys(("passed", "findings", "incidents", "intents", "rejected"), ())
+    given |= {name: {} for name in ("counts", "clocks", "states")}
+    store.commit([Outcome(proposals=counts, watermark=None, revisions=MADE_UNDER, **given)])
+
+
+def about(home: Path, connections: Connections) -> dict[str, Any]:
+    """What a console's records say of trails and of the ledger, over a test's own home and store."""
+    seen = Seen(lambda names: observed(connections.mine(), names), lambda limit: observed_datasets(connections.mine(), limit))
+    return {"trails": followed(home), "ledgers": Ledgers(home, Newest(home), Grades(Title("表", "table")), seen)}

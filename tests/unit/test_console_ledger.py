@@ -1,0 +1,167 @@
+"""The ledger's pages: within one's systems, reviewed with a reason, each acceptance a revision; what is rejected stays so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from tests.contract.every_store import Sqlite, outcomes
+from tests.ledgers import CASES, CERTS, LEDGER, SEEN, kept, observe
+from tests.rooms import Clock, bearer, rooms
+from tests.unit.test_console_guard import Asking
+
+from xmsec.console.access import HOLDS, ROLES, granted
+from xmsec.console.pages.ledger import accounts_of
+from xmsec.ledger.book import Book
+from xmsec.runtime.assemble import current_ledger
+from xmsec.runtime.service import application
+from xmsec.store.figures import observed, observed_datasets
+
+OF_CERTS = f"/ledger/dataset?name={quote(CERTS, safe='')}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Sqlite]:
+    with closing(Sqlite(tmp_path)) as store:
+        store.commit(outcomes(10))
+        observe(store, SEEN)
+        yield store
+
+
+@pytest.fixture
+def ask(tmp_path: Path, store: Sqlite) -> Iterator[Asking]:
+    clock = Clock()
+    kept(tmp_path)
+    with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
+        yield Asking(desk, application(tuple, rooms=routes), clock)
+
+
+def verdict(**given: str) -> dict[str, str]:
+    told = {"verdict": "accept", "dataset": CERTS, "field": "url.query", "type": "CN_MOBILE"}
+    return {**told, "grade": "general-4", "reason": "seen in the gateway", **given}
+
+
+def proposed(text: str) -> list[str]:
+    """The types that are proposed, as the forms of the page name them."""
+    found = text.partition('id="proposals"')[2].partition("</section>")[0]
+    return re.findall(r'name="type" value="([^"]*)"', found)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reads_the_datasets_of_its_systems(ask: Asking, role: str) -> None:
+    token = bearer(ask.desk, role, "city")
+    told = ask("/ledger", authorization=token).text
+    assert (CERTS in told, CASES in told) == (True, False)
+    assert ask(OF_CERTS, authorization=token).status == 200
+    assert ask(f"/ledger/dataset?name={quote(CASES, safe='')}", authorization=token).status == 404
+    assert ask("/ledger/dataset?name=nothing", authorization=token).status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("q=证照", [CERTS]),
+        ("system=office", [CASES]),
+        ("grade=general-4", [CASES]),
+        ("bare=1", [CERTS]),
+        ("page=2", []),
+        ("page=x", [CERTS, CASES]),
+    ],
+)
+def test_the_list_is_narrowed(ask: Asking, query: str, shown: list[str]) -> None:
+    told = ask(f"/ledger?{quote(query, safe='=')}", authorization=bearer(ask.desk)).text
+    assert [one for one in (CERTS, CASES) if f">{one}<" in told] == shown
+
+
+def test_an_acceptance_is_the_next_revision_and_changes_the_dataset(ask: Asking, tmp_path: Path) -> None:
+    token = bearer(ask.desk, "data-officer")
+    assert proposed(ask(OF_CERTS, authorization=token).text) == ["CN_BANK_CARD", "CN_MOBILE"]
+    answer = ask("/ledger/review", verdict(), authorization=token)
+    assert (answer.status, answer.headers["location"]) == (303, OF_CERTS)
+    book, problems = current_ledger(tmp_path)
+    (label,) = [one for one in book.labels(CERTS) if one.field == "url.query"]
+    assert (problems, book.revision) == ([], 2)
+    assert (label.type, label.grade, label.author) == ("CN_MOBILE", "general-4", "data-officer-0")
+    assert "seen in the gateway" in label.why
+    shown = ask(OF_CERTS, authorization=token).text
+    assert "CN_MOBILE" not in proposed(shown)
+    assert "seen in the gateway" in shown
+    (noted,) = [one for one in ask.desk.audit.entries() if one.kind == "ledger.accepted"]
+    assert (noted.what, noted.body["revision"], noted.body["grade"]) == (CERTS, "2", "general-4")
+
+
+def test_what_is_rejected_stays_so_when_it_is_observed_again(ask: Asking, store: Sqlite, tmp_path: Path) -> None:
+    token = bearer(ask.desk, "data-officer")
+    ask("/ledger/review", verdict(verdict="refuse", reason="test numbers"), authorization=token)
+    observe(store, SEEN)
+    shown = ask(OF_CERTS, authorization=token).text
+    assert proposed(shown) == ["CN_BANK_CARD"]
+    assert "test numbers" in shown
+    assert current_ledger(tmp_path)[0].revision == 1
+    ask("/ledger/review", verdict(verdict="reopen", reason=""), authorization=token)
+    assert proposed(ask(OF_CERTS, authorization=token).text) == ["CN_BANK_CARD", "CN_MOBILE"]
+    kinds = [one.kind for one in ask.desk.audit.entries() if one.kind.startswith("ledger.")]
+    assert kinds == ["ledger.reopened", "ledger.refused"]
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"reason": " "}, 400),
+        ({"verdict": "refuse", "reason": ""}, 400),
+        ({"verdict": "delete"}, 400),
+        ({"grade": "secret"}, 400),
+        ({"type": "CN_NAME"}, 400),
+        ({"dataset": "nothing"}, 404),
+    ],
+    ids=["no reason", "no reason to reject", "no verdict", "no grade", "never observed", "no dataset"],
+)
+def test_what_cannot_be_decided_changes_nothing(ask: Asking, given: dict[str, str], status: int, tmp_path: Path) -> None:
+    assert ask("/ledger/review", verdict(**given), authorization=bearer(ask.desk, "data-officer")).status == status
+    assert current_ledger(tmp_path)[0].revision == 1
+    assert [one for one in ask.desk.audit.entries() if one.kind.startswith("ledger.")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_who_may_review_the_system_does(ask: Asking, role: str, tmp_path: Path) -> None:
+    allowed = "ledger.review" in HOLDS[granted(role).role]
+    assert ask("/ledger/review", verdict(), authorization=bearer(ask.desk, role, "office")).status == (404 if allowed else 403)
+    assert ask("/ledger/review", verdict(), authorization=bearer(ask.desk, role, "city")).status == (303 if allowed else 403)
+    assert current_ledger(tmp_path)[0].revision == 1 + allowed
+
+
+def test_grants_say_whether_they_are_valid(ask: Asking) -> None:
+    told = ask(OF_CERTS, authorization=bearer(ask.desk)).text.partition('id="grants"')[2]
+    states = re.findall(
+        r'<td><span class="(?:sev sev-high)?">([^<]*)</span></td>\s*<td class="wraps"><span class="title"[^>]*>([^<]*)<', told
+    )
+    assert states == [("有效", "role:clerk"), ("已过期", "batch")]
+
+
+@pytest.mark.parametrize(
+    ("grantee", "accounts"),
+    [
+        ("role:clerk", ["lin.mei", "lin"]),
+        ("department:hall", ["lin.mei", "lin", "wu"]),
+        ("p-lin", ["lin.mei", "lin"]),
+        ("batch", ["batch"]),
+    ],
+)
+def test_a_grant_reaches_accounts(grantee: str, accounts: list[str]) -> None:
+    assert accounts_of(Book(LEDGER), grantee) == accounts
+
+
+def test_datasets_that_the_ledger_lacks_are_named_to_those_who_see_all(ask: Asking, store: Sqlite) -> None:
+    observe(store, {("postgres://new/<b>", "f", "CN_MOBILE"): 1})
+    assert "postgres://new/&lt;b&gt;" in ask("/ledger", authorization=bearer(ask.desk)).text
+    assert "postgres://new" not in ask("/ledger", authorization=bearer(ask.desk, "viewer", "city")).text
+
+
+def test_what_was_observed_is_read_by_dataset(store: Sqlite) -> None:
+    assert observed(store.connection, [CASES]) == {(CASES, "note", "CN_MOBILE"): 5}
+    assert list(observed_datasets(store.connection, 9)) == sorted({place[0] for place in SEEN})
+    assert list(observed_datasets(store.connection, 1)) == [min(place[0] for place in SEEN)]

@@ -1,0 +1,115 @@
+"""An incident of two systems, as people see it who reach one of them, both or neither; and what hostile names become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.contract.every_acts import ADA, BOB, Engine, Sqlite, incident_of
+from tests.contract.every_store import CODECS
+from tests.rooms import Clock, rooms
+from tests.unit.test_console_guard import Asking
+
+from xmsec.console.access import Grant
+from xmsec.runtime.service import application
+from xmsec.store.sqlite import SqliteStore
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+OURS = msgspec.structs.replace(ADA[0], title="ours", system="ours", stream="ours.x")
+THEIRS = msgspec.structs.replace(ADA[1], title="theirs", system="theirs", stream="theirs.x", grade="core")
+HERE = msgspec.structs.replace(BOB[0], title=HOSTILE, system="ours", entity=msgspec.structs.replace(BOB[0].entity, id=HOSTILE))
+
+
+class Office(Asking):
+    """The console over these findings, and the incident that the first two make."""
+
+    incident: str
+    hostile: str
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    clock = Clock()
+    with closing(SqliteStore(tmp_path / "store.sqlite", CODECS)) as store:
+        kept = Sqlite(store)
+        kept.write(*Engine().tells(OURS, THEIRS, HERE))
+        with rooms(tmp_path, lambda: kept.reader, clock) as (desk, routes):
+            made = Office(desk, application(tuple, rooms=routes), clock)
+            made.incident, made.hostile = incident_of(kept, OURS), incident_of(kept, HERE)
+            yield made
+
+
+@pytest.mark.parametrize(
+    ("systems", "sees"),
+    [(("ours",), {"ours"}), (("theirs",), {"theirs"}), (("ours", "theirs"), {"ours", "theirs"}), (("*",), {"ours", "theirs"})],
+    ids=["ours", "theirs", "both", "every"],
+)
+def test_of_an_incident_of_two_systems_one_sees_what_one_reaches(
+    office: Office, systems: tuple[str, ...], sees: set[str]
+) -> None:
+    cookie, _ = office.session(Grant("viewer", systems))
+    shown = office(f"/incidents/{office.incident}", cookie=cookie)
+    assert shown.status == 200
+    assert {one.title for one in (OURS, THEIRS) if f"/findings/{one.id}" in shown.text} == sees
+    facets = office("/incidents/facets", cookie=cookie).text
+    assert {name for name in ("ours", "theirs") if f'name="system" value="{name}"' in facets} == sees
+
+
+def test_a_core_record_that_is_shown_is_noted_and_one_that_is_not_is_not(office: Office) -> None:
+    noted = []
+    for number, system in enumerate(("ours", "theirs")):
+        cookie, _ = office.session(Grant("viewer", (system,)), name=f"p{number}")
+        office(f"/incidents/{office.incident}", cookie=cookie)
+        noted.append([entry.body["grade"] for entry in office.desk.audit.entries() if entry.by == f"p{number}"])
+    assert noted == [[], ["core"]]
+
+
+@pytest.mark.parametrize("action", ["split", "move", "close"])
+def test_a_finding_of_a_foreign_system_is_neither_split_nor_moved_nor_closed(office: Office, action: str) -> None:
+    cookie, csrf = office.session(Grant("operator", ("ours",)))
+    form = {"csrf": csrf, "finding": THEIRS.id, "action": action, "to": office.hostile}
+    assert office(f"/incidents/{office.incident}/findings", form, cookie=cookie).status == 400
+    cookie, _ = office.session(Grant("viewer"), name="li")
+    shown = office(f"/incidents/{office.incident}", cookie=cookie).text
+    assert f"/findings/{THEIRS.id}" in shown
+    assert "is-closed" not in shown
+
+
+def test_a_split_that_is_sent_again_leads_to_the_same_incident(office: Office) -> None:
+    cookie, csrf = office.session(Grant("operator"))
+    form = {"csrf": csrf, "finding": THEIRS.id, "action": "split", "key": "k"}
+    first, second = (office(f"/incidents/{office.incident}/findings", form, cookie=cookie) for _ in range(2))
+    assert (first.status, first.headers["location"]) == (second.status, second.headers["location"])
+    assert first.headers["location"] != f"/incidents/{office.incident}"
+
+
+def test_what_a_log_filled_in_is_text(office: Office) -> None:
+    cookie, csrf = office.session(Grant("admin"))
+    page = f"/incidents/{office.hostile}"
+    office(f"{page}/comments", {"csrf": csrf, "text": HOSTILE}, cookie=cookie)
+    office(f"{page}/runs", {"csrf": csrf, "playbook": "contain-account"}, cookie=cookie)
+    for path in ("/incidents", page):
+        text = office(path, cookie=cookie).text
+        assert HOSTILE not in text
+        assert "&lt;img src=x onerror=alert(1)&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status"),
+    [
+        ("comments", {"text": " "}, 400),
+        ("comments", {"text": "x" * 4001}, 400),
+        ("status", {"action": "assign", "assignee": "nobody-here"}, 400),
+        ("status", {"action": "drop"}, 400),
+        ("merge", {"other": "none"}, 400),
+        ("findings", {"action": "split"}, 400),
+        ("runs", {"playbook": "none"}, 400),
+        ("runs/none", {"action": "approve", "step": "none"}, 400),
+    ],
+)
+def test_what_cannot_be_is_refused(office: Office, path: str, form: dict[str, str], status: int) -> None:
+    cookie, csrf = office.session(Grant("admin"))
+    assert office(f"/incidents/{office.incident}/{path}", {"csrf": csrf, **form}, cookie=cookie).status == status

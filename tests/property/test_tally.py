@@ -56,7 +56,7 @@ findings = st.builds(
     st.sampled_from([None, None, "known"]),
 )
 incidents = st.builds(
-    lambda name, members: Incident(
+    lambda name, members, systems: Incident(
         id=name,
         opened=EPOCH,
         entity=Entity("user", "u"),
@@ -64,9 +64,11 @@ incidents = st.builds(
         risk=1,
         findings=tuple(sorted(members)),
         detectors=("of-a",),
+        systems=systems,
     ),
     st.sampled_from(INCIDENTS),
     st.sets(st.sampled_from(FINDINGS), max_size=4),
+    st.sampled_from([(), ("a",), ("a", "b")]),
 )
 commits = st.builds(
     lambda news, groups: lambda store: Sqlite(store).write(news, groups),
@@ -111,6 +113,8 @@ def test_counts_and_statuses_are_those_of_all_rows(ops: Sequence[Op], since: int
         rows = reader.page(query).rows
         for by in ((), *((name,) for name in COLUMNS), COLUMNS):
             assert Counter(reader.count(query, by)) == Counter(tuple(_value(row, name) for name in by) for row in rows), by
+        of = Counter(system for row in reader.page(Query("incidents", limit=100)).rows for system in row["systems"])
+        assert {system: count for (system,), count in reader.count(Query("incidents"), ("system",)).items()} == of
         if since is not None:
             step = timedelta(hours=7)
             steps = Counter(((from_rfc3339(row["time"]) - bounds[0]) // step, (row["severity"],)) for row in rows)  # type: ignore[operator]  # since is given

@@ -92,7 +92,7 @@ _PACE = Shape(
     {"time": (f"f.hour * {_HOUR // timedelta(microseconds=1)}", "time"), **{name: _FINDINGS.columns[name] for name in _PACED}},
     total="sum(f.total)",
 )
-_SYSTEMS = "EXISTS (SELECT 1 FROM json_each(CAST(i.body AS TEXT), '$.systems') WHERE value IN ({}))"
+_SYSTEMS = "EXISTS (SELECT 1 FROM incident_systems s WHERE s.incident = i.id AND s.system IN ({}))"
 _INCIDENTS = Shape(
     "incidents i LEFT JOIN triage t ON t.subject = i.id",
     "i.id",
@@ -111,7 +111,7 @@ _INCIDENTS = Shape(
         "system": (_SYSTEMS, "several"),
     },
     ("i.entity_id", "i.id"),
-    {"system": ("JOIN json_each(CAST(i.body AS TEXT), '$.systems') each_system", "each_system.value")},
+    {"system": ("JOIN incident_systems each_system ON each_system.incident = i.id", "each_system.system")},
 )
 _DEAD = Shape(
     "dead d",

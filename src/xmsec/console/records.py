@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
@@ -12,7 +13,7 @@ from starlette.requests import Request
 
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import ConfigError, InputError
-from xmsec.model.types import Event, Finding, FindingKind, Incident, Severity, Status
+from xmsec.model.types import Event, Finding, FindingKind, Incident, Label, Level, Severity, Status
 
 PAGE_ROWS, MOST_ROWS = 100, 1_000
 T = TypeVar("T", bound=msgspec.Struct)
@@ -64,6 +65,15 @@ class IncidentsAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     since: Time | UnsetType = UNSET
     until: Time | UnsetType = UNSET
     q: Annotated[str, Meta(max_length=400)] = ""
+
+
+class LabelsAsked(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Columns with the values that pass."""
+
+    dataset: Words = ()
+    system: Words = ()
+    type: Words = ()
+    grade: Annotated[tuple[Level, ...], Meta(max_length=6)] = ()
 
 
 class Triage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +131,19 @@ class Incidents(msgspec.Struct, frozen=True):
     """A page of incidents. next: the cursor of the following one."""
 
     rows: tuple[IncidentRecord, ...]
+    next: str | None
+
+
+class LabelRecord(Label, frozen=True):
+    """What a field is judged to hold (field `*`: the dataset as a whole). system: whose dataset it is."""
+
+    system: str
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """A page of labels. next: the cursor of the following one."""
+
+    rows: tuple[LabelRecord, ...]
     next: str | None
 
 
@@ -182,13 +205,28 @@ def after(asked: Asked) -> str | None:
     return None if asked.after is UNSET else asked.after
 
 
+def cursor(*place: str) -> str:
+    """Write a place in an order, opaque to who asks."""
+    return urlsafe_b64encode(msgspec.json.encode(place)).decode()
+
+
+def place(asked: Asked) -> tuple[str, ...] | None:
+    """Return the place after which a page begins, if one was asked for. Raises InputError for what `cursor` did not write."""
+    if asked.after is UNSET:
+        return None
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(asked.after.encode()), type=tuple[str, ...])
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
+
+
 def _place(error: msgspec.ValidationError) -> str:
     """Say where it is wrong, without what was written there."""
     text, _, place = str(error).partition(" - at ")
     return place.strip("`").removeprefix("$.") or text.partition("`")[0].strip().lower() or "body"
 
 
-def chosen(asked: CoverageAsked | IncidentsAsked) -> Mapping[str, tuple[str, ...]]:
+def chosen(asked: Asked) -> Mapping[str, tuple[str, ...]]:
     """Return column → values that pass."""
     pairs = ((field.encode_name, getattr(asked, field.name)) for field in msgspec.structs.fields(asked))
     return {name: value for name, value in pairs if isinstance(value, tuple) and value}

@@ -27,6 +27,9 @@ from xmsec.console.records import (
     IncidentRecord,
     Incidents,
     IncidentsAsked,
+    LabelRecord,
+    Labels,
+    LabelsAsked,
     PlaybookRuns,
     Remark,
     RunRecord,
@@ -35,8 +38,10 @@ from xmsec.console.records import (
     after,
     chosen,
     content,
+    cursor,
     moment,
     parameters,
+    place,
 )
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import InputError
@@ -72,6 +77,25 @@ def finding(ask: Ask) -> Response:
 def incident(ask: Ask) -> Response:
     """Return one incident."""
     return _one(ask, "incidents")
+
+
+def labels(ask: Ask) -> Response:
+    """List what fields are judged to hold, by dataset and field."""
+    asked = parameters(ask.request, LabelsAsked)
+    reached, start = ask.who.reaches("ledger.read"), place(asked)
+    book = ask.house.book()
+    found = [
+        LabelRecord(**msgspec.structs.asdict(label), system=dataset.system)
+        for dataset in book.entries.datasets
+        if EVERY in reached or dataset.system in reached
+        for label in book.labels(dataset.name)
+    ]
+    wanted = chosen(asked).items()
+    passing = [one for one in found if all(getattr(one, name) in values for name, values in wanted)]
+    passing.sort(key=lambda one: (one.dataset, one.field))
+    rest = [one for one in passing if start is None or (one.dataset, one.field) > start]
+    rows = tuple(rest[: asked.limit])
+    return _answer(ask, Labels(rows, cursor(rows[-1].dataset, rows[-1].field) if len(rest) > len(rows) else None))
 
 
 def runs(ask: Ask) -> Response:
@@ -157,20 +181,20 @@ def _changed(ask: Ask, table: Table) -> Response:
     def change() -> Response:
         if problem := _out_of_reach(ask, table, name):
             return problem
-        place = ask.place(CHANGE[table])
-        row = place.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0]
+        here = ask.place(CHANGE[table])
+        row = here.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0]
         if not _matches(ask.request.headers.get("if-match", "*"), _tag(msgspec.json.encode(row))):
             return ask.problem(412, ask.t("api.changed-since"))
         status = row["status"] if wanted.status is UNSET else wanted.status
         assignee = None if wanted.assignee is UNSET else wanted.assignee or ""
         if table == "findings":
-            cases.triage_findings(place, _saying(ask), (name,), status, assignee)
+            cases.triage_findings(here, _saying(ask), (name,), status, assignee)
         else:
-            cases.triage(place, _saying(ask), name, status, assignee)
+            cases.triage(here, _saying(ask), name, status, assignee)
         ask.note(
             f"{table.removesuffix('s')}.triage", name, status=status, **({} if assignee is None else {"assignee": assignee})
         )
-        return _answer(ask, place.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0])
+        return _answer(ask, here.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0])
 
     return once(ask, change)
 
@@ -221,6 +245,7 @@ PAGE = Page(
         View("/api/incidents/{id}", "incidents.act", triage_incident, "PATCH", takes=Triage, gives=IncidentRecord),
         View("/api/incidents/{id}/comments", "incidents.act", comment, "POST", takes=Remark, gives=Said, status=201),
         View("/api/coverage", "findings.read", coverage, asks=CoverageAsked, gives=Findings),
+        View("/api/labels", "ledger.read", labels, asks=LabelsAsked, gives=Labels),
         View("/api/playbook-runs", "runs.read", runs, asks=Asked, gives=PlaybookRuns),
         View("/api/live", "findings.read", live, by_itself=True, gives="text/event-stream"),
     ),

@@ -98,7 +98,7 @@ class Intake:
         rejected = min(len(found.refused), added)
         return JSONResponse({"accepted": added - rejected, "rejected": rejected, "duplicate": len(found.lines) - added}, 202)
 
-    @declared(Declared(INGEST, ("application/x-ndjson",), dict[str, Any], 200, _PROBLEMS))
+    @declared(Declared(INGEST, ("application/json", "application/x-ndjson"), dict[str, Any], 200, _PROBLEMS))
     async def bulk(self, request: Request) -> Response:
         """Answer as Elasticsearch does: 200, and for each document that it was created."""
         stream = request.path_params["stream"]

@@ -30,6 +30,9 @@ PHRASES = Phrases(catalogue().texts)
         ("usual", "own p50 0, p99 12,842", "本对象中位 0，P99 12,842"),
         ("usual", "< 60", "< 60"),
         ("usual", "", ""),
+        ("label", "CN_MOBILE was recognised in this field", "在此字段中识别出 CN_MOBILE"),
+        ("label", "no table grades T: general-4 until a person decides", "分级表未列 T，在人工认定之前按一般 4 级"),
+        ("label", "9 of 10 values found in this field", "该字段 10 个识别值中有 9 个"),
     ],
 )
 def test_a_phrase_is_found_by_its_english(part: Part, text: str, chinese: str) -> None:

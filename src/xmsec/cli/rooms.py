@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xmsec.runtime.approval import Means
     from xmsec.runtime.exceptions import Shelf
     from xmsec.runtime.ledgers import Ledgers, Seen
-    from xmsec.runtime.reasons import Reasons
+    from xmsec.runtime.reasons import Newest, Reasons
     from xmsec.runtime.service import Problems
     from xmsec.runtime.trails import Trails
 
@@ -107,7 +107,7 @@ def reasons_of(given: Settings, book: Callable[[], Book]) -> Reasons:
     return Reasons(load_classifiers(content_dirs(given))[0].grades, book)
 
 
-def ledgers_of(given: Settings, book: Callable[[], Book], seen: Seen | None = None) -> Ledgers:
+def ledgers_of(given: Settings, book: Newest, seen: Seen | None = None) -> Ledgers:
     """Return how a home's ledger is reviewed. seen: what the stream observed, None where nobody counts."""
     from xmsec.cli.home import content_dirs
     from xmsec.content.classifiers import load_classifiers

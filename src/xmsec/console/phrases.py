@@ -12,7 +12,7 @@ from typing import Literal
 
 from xmsec.console.texts import Text
 
-Part = Literal["what", "value", "usual"]
+Part = Literal["what", "value", "usual", "label"]
 _NAMES = re.compile(r"\{(\w+)\}")
 _SPAN = re.compile(r"(?:\d+[dhms])+")
 _UNITS = {"d": "天", "h": "小时", "m": "分钟", "s": "秒"}

@@ -37,6 +37,7 @@ from xmsec.respond.playbook import Playbook, load_playbooks
 from xmsec.store.durable import sync_folder
 from xmsec.store.lock import LEDGER, HomeLock
 
+Read = tuple[Book, list[ContentError]]  # a revision of the ledger, and what is wrong with it
 Revised = tuple[int, list[Change], list[ContentError]]  # the revision by now, what changed, what is wrong
 LATENESS_S = 300  # of a stream that left the content while its clock is still known
 
@@ -120,7 +121,7 @@ def content_revision(dirs: Sequence[Path], home: Path) -> str:
     return revision([*content, *files([home], EXCEPTIONS)])
 
 
-def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:
+def current_ledger(home: Path) -> Read:
     """Return the newest revision of a home's ledger (HOME/ledger, one file a revision); an empty one when there is none."""
     revisions = sorted((home / "ledger").glob("*.yaml"))
     if not revisions:
@@ -128,27 +129,32 @@ def current_ledger(home: Path) -> tuple[Book, list[ContentError]]:
     return Book.load(read(revisions[-1]))
 
 
+def revision_of(home: Path, revision: int) -> Path:
+    """Return where a revision of a home's ledger lies."""
+    return home / "ledger" / f"{revision:06d}.yaml"
+
+
 def keep_ledger(home: Path, news: Entries) -> Revised:
     """Merge entries into a home's ledger as its next revision; with problems, or without changes, nothing is written."""
     return revise(home, lambda book: merge(book, news))
 
 
-def revise(home: Path, change: Callable[[Book], tuple[Book, list[ContentError]]]) -> Revised:
+def revise(home: Path, change: Callable[[Book], Read], read: Callable[[Path], Read] = current_ledger) -> Revised:
     """Make what `change` returns a home's next revision; with problems, or without changes, nothing is written."""
     with HomeLock(home, LEDGER):
-        book, problems = current_ledger(home)
+        book, problems = read(home)
         changed, wrong = change(book)
-        problems += wrong
+        problems = [*problems, *wrong]
         if not problems and changed is not book:
-            folder = home / "ledger"
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f".{changed.revision}.part"
+            path = revision_of(home, changed.revision)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{changed.revision}.part")
             with part.open("w", encoding="utf-8") as out:
                 out.write(write(changed.entries))
                 out.flush()
                 os.fsync(out.fileno())
-            part.rename(folder / f"{changed.revision:06d}.yaml")
-            sync_folder(folder)
+            part.rename(path)
+            sync_folder(path.parent)
     return changed.revision, diff(book.entries, changed.entries), problems
 
 

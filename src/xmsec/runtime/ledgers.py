@@ -12,9 +12,10 @@ import msgspec
 from xmsec.content.classifiers import Grades
 from xmsec.ledger.book import Book
 from xmsec.ledger.review import accept, propose
-from xmsec.model.errors import ContentError, InputError
+from xmsec.model.errors import InputError
 from xmsec.model.types import Label, Level, Proposals
-from xmsec.runtime.assemble import revise
+from xmsec.runtime.assemble import Read, revise
+from xmsec.runtime.reasons import Newest
 
 Place = tuple[str, str, str]  # dataset, field, type
 
@@ -54,7 +55,7 @@ class Ledgers:
     book: the newest revision; grades: of types that the ledger does not grade; seen: None where nobody counts.
     """
 
-    def __init__(self, home: Path, book: Callable[[], Book], grades: Grades, seen: Seen | None) -> None:
+    def __init__(self, home: Path, book: Newest, grades: Grades, seen: Seen | None) -> None:
         self.seen, self.book = seen, book
         self._home, self._grades = home, grades
         self._one = Lock()  # the file's own lock does not wait
@@ -69,17 +70,20 @@ class Ledgers:
     def accept(self, place: Place, verdict: Verdict, now: datetime) -> int:
         """Take a proposal over under a person's name: the next revision. Raises InputError for one that is none any more."""
 
-        def changed(book: Book) -> tuple[Book, list[ContentError]]:
+        def changed(book: Book) -> Read:
             found = next((one for one in self._proposed(book, place[:1], now) if one.place == place), None)
             if found is None:
                 raise InputError("no such proposal", where="ledger", remedy="load the page again")
             why = (*found.label.why, verdict.reason)
-            return accept(book, msgspec.structs.replace(found.label, grade=verdict.grade, why=why), verdict.by)
+            made.append(accept(book, msgspec.structs.replace(found.label, grade=verdict.grade, why=why), verdict.by))
+            return made[0]
 
+        made: list[Read] = []
         with self._one:
-            revision, _, problems = revise(self._home, changed)
-        if problems:
-            raise problems[0]
+            revision, _, problems = revise(self._home, changed, lambda _: self.book.whole())
+            if problems:
+                raise problems[0]
+            self.book.wrote(made[0][0])
         return revision
 
     def _proposed(self, book: Book, datasets: Sequence[str], now: datetime) -> list[Proposed]:

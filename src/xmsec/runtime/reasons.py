@@ -11,7 +11,7 @@ from xmsec.content.classifiers import Grades
 from xmsec.ledger.book import Book
 from xmsec.ledger.label import WHOLE
 from xmsec.model.types import LEVELS, Level
-from xmsec.runtime.assemble import current_ledger
+from xmsec.runtime.assemble import Read, current_ledger, revision_of
 
 MOST = 24  # reasons that are told, the gravest first
 
@@ -32,14 +32,22 @@ class Newest:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._read: tuple[Path | None, Book] | None = None
+        self._read: tuple[Path | None, Read] | None = None
 
     def __call__(self) -> Book:
         """Return it."""
-        newest = max((self._home / "ledger").glob("*.yaml"), default=None)
-        if self._read is None or self._read[0] != newest:
-            self._read = (newest, current_ledger(self._home)[0])
-        return self._read[1]
+        return self.whole()[0]
+
+    def whole(self) -> Read:
+        """Return it with what is wrong with it."""
+        newest, read = max((self._home / "ledger").glob("*.yaml"), default=None), self._read
+        if read is None or read[0] != newest:
+            read = self._read = (newest, current_ledger(self._home))
+        return read[1]
+
+    def wrote(self, book: Book) -> None:
+        """Know what was written as the newest revision without reading it."""
+        self._read = (revision_of(self._home, book.revision), (book, []))
 
 
 class Reasons:

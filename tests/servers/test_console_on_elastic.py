@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
+from jsonschema import Draft202012Validator
 from tests.playbooks import Aim
-from tests.rooms import Clock, playbooks, rooms
+from tests.rooms import Clock, bearer, playbooks, rooms
 from tests.servers.indexed import FINDINGS, INCIDENTS, write
 from tests.unit.test_console_guard import Asking
 
@@ -67,3 +70,30 @@ def test_an_incident_is_shown_decided_on_and_answered(ask: Asking) -> None:
     assert "asked &lt;b&gt;" in shown
     assert "status-acknowledged" in shown
     assert ask("/incidents", cookie=cookie).text.count('class="wait"') == 1
+
+
+def test_the_api_answers_as_it_is_described_and_changes_what_it_is_told(ask: Asking) -> None:
+    token = bearer(ask.desk, "admin")
+    document = json.loads(ask("/api/openapi.json", authorization=token).text)
+
+    def listed(path: str, **headers: str) -> Any:
+        schema = document["paths"][path.partition("?")[0]]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        answer = json.loads(ask(path, authorization=token, **headers).text)
+        Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
+        return answer["rows"]
+
+    def change(path: str, body: bytes, method: str = "PATCH", **headers: str) -> int:
+        return ask.send(method, path, body, authorization=token, content_type="application/json", **headers).status
+
+    for table in ("findings", "incidents"):
+        first = listed(f"/api/{table}?limit=1")[0]
+        path = f"/api/{table}/{first['id']}"
+        tag = ask(path, authorization=token).headers["etag"]
+        assert change(path, b'{"status": "acknowledged", "assignee": "li"}', if_match=tag) == 200
+        assert change(path, b'{"status": "closed"}', if_match=tag) == 412
+        found = listed(f"/api/{table}?status=acknowledged&assignee=li&system=toys&since=1970-01-01T00:00:00Z&q={first['id']}")
+        assert [row["id"] for row in found] == [first["id"]]
+    comment = (f"/api/incidents/{INCIDENT.id}/comments", b'{"text": "seen"}', "POST")
+    assert [change(*comment, idempotency_key="1") for _ in range(2)] == [201, 201]
+    assert len([act for act in ask.desk.audit.entries() if act.kind == "incident.comment"]) == 1
+    assert listed("/api/playbook-runs") == []

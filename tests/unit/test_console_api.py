@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC
 from pathlib import Path
@@ -224,6 +225,30 @@ def test_a_change_under_one_key_is_made_once(ask: Asking) -> None:
     assert len([entry for entry in ask.desk.audit.entries() if entry.kind == "incident.comment"]) == 2
     ask.clock.pass_(seconds=KEPT.total_seconds())
     assert machine.change("POST", path, {"text": "seen again"}, **key).status == 201
+
+
+def test_of_many_changes_at_once_that_name_the_same_tag_one_is_made(whole: Asking) -> None:
+    machine = Machine(whole)
+    path = f"/api/incidents/{machine.first('incidents')['id']}"
+    tag = machine.get(path).headers["etag"]
+
+    def change(number: int) -> int:
+        return machine.change("PATCH", path, {"assignee": f"li-{number}"}, if_match=tag).status
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(change, range(6))) == [200, *[412] * 5]
+
+
+def test_of_many_at_once_under_one_key_one_is_made_and_all_get_its_answer(whole: Asking) -> None:
+    machine = Machine(whole)
+    path = f"/api/incidents/{machine.first('incidents')['id']}/comments"
+
+    def change(_: int) -> Answer:
+        return machine.change("POST", path, {"text": "seen"}, idempotency_key="8c1d")
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = {answer[0::2][:2] for answer in threads.map(change, range(6))}
+    assert [status for status, _ in answers] == [201]
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,16 @@ def kept(home: Path) -> None:
     assert keep_ledger(home, LEDGER)[2] == []
 
 
+def bare(**given: Any) -> Outcome:
+    """An outcome of this and of nothing else."""
+    empty: dict[str, Any] = dict.fromkeys(("passed", "findings", "incidents", "intents", "rejected"), ())
+    empty |= {name: {} for name in ("counts", "proposals", "clocks", "states")}
+    return Outcome(**{**empty, **given}, watermark=None, revisions=MADE_UNDER)
+
+
 def observe(store: Sqlite, counts: Proposals) -> None:
     """Let the stream see these once more."""
-    given: dict[str, Any] = dict.fromkeys(("passed", "findings", "incidents", "intents", "rejected"), ())
-    given |= {name: {} for name in ("counts", "clocks", "states")}
-    store.commit([Outcome(proposals=counts, watermark=None, revisions=MADE_UNDER, **given)])
+    store.commit([bare(proposals=counts)])
 
 
 def about(home: Path, connections: Connections) -> dict[str, Any]:

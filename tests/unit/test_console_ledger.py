@@ -8,15 +8,17 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
-from tests.ledgers import CASES, CERTS, LEDGER, SEEN, kept, observe
+from tests.ledgers import CASES, CERTS, LEDGER, SEEN, bare, kept, observe
 from tests.rooms import Clock, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import HOLDS, ROLES, granted
 from xmsec.console.pages.ledger import accounts_of
 from xmsec.ledger.book import Book
+from xmsec.model.types import Entity
 from xmsec.runtime.assemble import current_ledger
 from xmsec.runtime.service import application
 from xmsec.store.figures import observed, observed_datasets
@@ -140,6 +142,20 @@ def test_grants_say_whether_they_are_valid(ask: Asking) -> None:
         r'<td><span class="(?:sev sev-high)?">([^<]*)</span></td>\s*<td class="wraps"><span class="title"[^>]*>([^<]*)<', told
     )
     assert states == [("有效", "role:clerk"), ("已过期", "batch")]
+
+
+def test_a_grant_names_the_latest_finding_about_its_use(ask: Asking, store: Sqlite) -> None:
+    first, *_ = (one for outcome in outcomes(60) for one in outcome.findings)
+    about = {"kind": "contract", "datasets": (CERTS,)}
+    used = [
+        msgspec.structs.replace(first, id=f"{number:032}", title=title, entity=Entity("user", account), **{**about, **more})
+        for number, (title, account, more) in enumerate(
+            [("by a clerk", "lin", {}), ("by nobody", "zhao", {}), ("on another", "batch", {"datasets": (CASES,)})]
+        )
+    ]
+    store.commit([bare(findings=used)])
+    told = ask(OF_CERTS, authorization=bearer(ask.desk)).text.partition('id="grants"')[2]
+    assert re.findall(r'href="/findings/[^>]*>([^<]*)<', told) == ["by a clerk"]
 
 
 @pytest.mark.parametrize(

@@ -208,18 +208,25 @@ def _uses(ask: Ask, book: Book, found: Dataset) -> Sequence[Use]:
         for given in book.entries.grants
         if covers(given.grant(), found.name)
     ]
-    pairs = [UNIT_SEPARATOR.join((account, found.name)) for use in uses for account in use.accounts][:USES]
-    where: dict[str, tuple[str, ...]] = {"entity.type": ("consumer-dataset",), "entity.id": tuple(pairs)}
-    rows = ask.reader("ledger.read").page(Query("findings", where, limit=USES)).rows if pairs else ()
-    latest: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        entity: Any = row["entity"]
-        latest.setdefault(entity["id"].partition(UNIT_SEPARATOR)[0], row)
+    latest = _told(ask, found.name, [account for use in uses for account in use.accounts][:USES])
     order = {"valid": 0, "early": 1, "expired": 2}
     told = [
         msgspec.structs.replace(use, told=next((latest[one] for one in use.accounts if one in latest), None)) for use in uses
     ]
     return sorted(told, key=lambda use: (order[use.state], use.grant.id))
+
+
+def _told(ask: Ask, name: str, accounts: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the latest finding of a contract about each account's use of a dataset; looks at the latest of them all."""
+    latest: dict[str, Mapping[str, Any]] = {}
+    if accounts:
+        entities = (*accounts, *(UNIT_SEPARATOR.join((account, name)) for account in accounts))
+        where = {"kind": ("contract",), "entity.type": ("user", "consumer-dataset"), "entity.id": entities}
+        for row in ask.reader("ledger.read").page(Query("findings", where, limit=USES)).rows:
+            entity: Any = row["entity"]
+            if name in row["datasets"]:
+                latest.setdefault(entity["id"].partition(UNIT_SEPARATOR)[0], row)
+    return latest
 
 
 def accounts_of(book: Book, grantee: str) -> list[str]:

@@ -34,6 +34,7 @@ JOINED = 1_000  # incidents that the rows of one page may belong to, or be relat
 _MS = timedelta(milliseconds=1)
 _ENTITY = ("entity.type", "entity.id")
 _TIMES = frozenset(("time", "first_seen", "opened", "window.start", "window.end"))
+_MEASURED = frozenset((*_TIMES, "severity", "risk", "count"))  # orders by numbers, which every row has
 _SORTED: Mapping[str, tuple[str, ...]] = {
     "findings": (
         *("id", "time", "first_seen", "detector", "kind", "severity", "risk", "system", "stream", "state"),
@@ -65,12 +66,13 @@ class ElasticReader:
         way = "desc" if query.order.startswith("-") else "asc"
         field = "severity_rank" if name == "severity" else _field(query, name, _SORTED[self._table(query)])
         order = tuple(dict.fromkeys((field, _field(query, "time", ("time",)), "id")))
+        terms = [self._filter(query)]
+        if after is not None:
+            terms.append(_beyond(order, way, _cursor(after, len(order))))
+        if name in _MEASURED:
+            terms += self._near(query, terms, order[:-1], way)
         found = self._search(
-            query,
-            query=self._filter(query),
-            sort=[{one: way} for one in order],
-            size=query.limit + 1,
-            search_after=None if after is None else _cursor(after, len(order)),
+            query, query=_all(terms), sort=[{one: way} for one in order], size=query.limit + 1, track_total_hits=False
         )
         hits = found["hits"]["hits"]
         rows = [hit["_source"] for hit in hits[: query.limit]]
@@ -78,6 +80,16 @@ class ElasticReader:
         if len(hits) > query.limit:
             following = base64.urlsafe_b64encode(msgspec.json.encode(hits[query.limit - 1]["sort"])).decode()
         return Page(self._findings(rows) if query.table == "findings" else self._incidents(rows), following)
+
+    def _near(self, query: Query, terms: Sequence[Mapping[str, Any]], order: Sequence[str], way: str) -> list[dict[str, Any]]:
+        """Bound the rows of a page by all columns of its order but the id: to sort by ids is slow, and only equals need it."""
+        sort = [{one: way} for one in order]
+        asked: dict[str, Any] = {"sort": sort, "size": query.limit + 1, "source": False, "track_total_hits": False}
+        hits = self._search(query, query=_all(terms), **asked)["hits"]["hits"]
+        if len(hits) <= query.limit:
+            return []
+        last = hits[-1]["sort"]
+        return [{"bool": {"must_not": _beyond(order, way, last)}}]
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ().
@@ -209,6 +221,24 @@ def incidents_like(client: Elasticsearch, beginning: str, prefix: str = PREFIX) 
     with _answering(client):
         found = client.search(index=f"{prefix}-incidents", query=_shown({"prefix": {"id": beginning}}), size=2, sort="id")
     return [msgspec.convert(hit["_source"], Incident) for hit in found["hits"]["hits"]]
+
+
+def _all(terms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"bool": {"filter": list(terms)}}
+
+
+def _beyond(order: Sequence[str], way: str, place: Sequence[int | str]) -> dict[str, Any]:
+    """Return what comes after a place in an order of columns."""
+    ways: list[dict[str, Any]] = []
+    for at, (name, value) in enumerate(zip(order, place, strict=True)):
+        equal = [_compared(*pair, "gte", "lte") for pair in zip(order[:at], place[:at], strict=True)]
+        ways.append(_all([*equal, _compared(name, value, "lt" if way == "desc" else "gt")]))
+    return {"bool": {"should": ways}}
+
+
+def _compared(name: str, value: int | str, *signs: str) -> dict[str, Any]:
+    form = {"format": "epoch_millis"} if name in _TIMES else {}
+    return {"range": {name: {**dict.fromkeys(signs, value), **form}}}
 
 
 def _shown(term: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from elasticsearch import Elasticsearch
 from jsonschema import Draft202012Validator
+from tests.ledgers import CERTS, kept
 from tests.playbooks import Aim
 from tests.rooms import Clock, bearer, playbooks, rooms
 from tests.servers.indexed import FINDINGS, INCIDENTS, write
@@ -70,6 +72,18 @@ def test_an_incident_is_shown_decided_on_and_answered(ask: Asking) -> None:
     assert "asked &lt;b&gt;" in shown
     assert "status-acknowledged" in shown
     assert ask("/incidents", cookie=cookie).text.count('class="wait"') == 1
+
+
+def test_trails_and_the_ledger_read_what_is_indexed(ask: Asking, tmp_path: Path) -> None:
+    kept(tmp_path)
+    token = bearer(ask.desk, "admin")
+    entity = FINDINGS[0].entity.id
+    told = ask("/trail", {"of": "actor", "name": entity, "reason": "request 7"}, authorization=token)
+    about = {one.id for one in FINDINGS if one.entity.id == entity}
+    assert (told.status, {one.id for one in FINDINGS if f"/findings/{one.id}" in told.text}) == (200, about)
+    assert CERTS in ask("/ledger", authorization=token).text
+    shown = ask(f"/ledger/dataset?name={quote(CERTS, safe='')}", authorization=token)
+    assert (shown.status, "role:clerk" in shown.text, 'id="proposals"' in shown.text) == (200, True, False)
 
 
 def test_the_api_answers_as_it_is_described_and_changes_what_it_is_told(ask: Asking) -> None:

@@ -149,6 +149,7 @@ def _dataset(ask: Ask, name: str, status: int = 200, problem: str = "") -> Respo
     book = ledgers.book()
     proposed = ledgers.proposals((name,), ask.house.now())[name]
     refused = Refusals(ask.house.keep).of((name,))
+    uses = _uses(ask, book, found)
     owner = next((one for one in book.entries.owners if one.id == found.owner), Owner(found.owner))
     return ask.page(
         "ledger_dataset.html",
@@ -163,7 +164,8 @@ def _dataset(ask: Ask, name: str, status: int = 200, problem: str = "") -> Respo
         open=[one for one in proposed if one.place not in refused],
         refused=_decided(proposed, refused),
         counted=ledgers.seen is not None,
-        uses=_uses(ask, book, found),
+        uses=uses[:ROWS],
+        granted=len(uses),
         levels=LEVELS,
         may=ask.who.may("ledger.review", found.system),
     )

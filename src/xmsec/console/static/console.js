@@ -12,6 +12,11 @@ document.addEventListener("htmx:configRequest", (event) => {
 for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(failure, () => say(document.getElementById("toast").dataset.failed));
 }
+// A form that takes long is sent once: its button says so until the answer is there.
+document.addEventListener("submit", (event) => {
+  const { once } = event.target.dataset;
+  if (once && event.submitter) { event.submitter.disabled = true; event.submitter.textContent = once; }
+});
 let fading = 0;
 function say(text) {
   const toast = document.getElementById("toast");

@@ -206,6 +206,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_name_the_same_things(english: str, chinese: str) -> None:
     one, other = ((ROOT / name).read_text("utf-8") for name in (english, chinese))
+    other = re.sub(r"(docs/pictures/\w+)-zh", r"\1-en", other)  # each shows its own language
     for pattern in (r"`([^`\n]+)`", r"\]\(((?!README)[^)]+)\)", r"(?m)^(#+) "):
         assert sorted(re.findall(pattern, one)) == sorted(re.findall(pattern, other))
     blocks = [

@@ -116,11 +116,9 @@ def _try(link: str) -> None:
     from xmsec.cli.output import remark
 
     remark(f"open in a browser, once · 在浏览器打开（一次有效）: {link}")
-    remark("1. j k Enter: go through the findings and see why each was raised · 逐条查看告警及其缘由")
-    remark("2. a c f e: acknowledge, close, false alarm, exception; x selects several, ? shows all keys · 用键盘处置")
-    remark(
-        "3. / or a facet on the left: narrow the list, then save it as a view · 搜索或筛选，再存为视图（Ctrl-C ends · 结束）"
-    )
+    remark("1. Situation: every figure leads to the list behind it · 态势：每个数字都通向背后的清单")
+    remark("2. Findings: j k Enter to look, a c f e to decide, ? for all keys · 告警：用键盘逐条查看与处置")
+    remark("3. Incidents: begin a playbook, approve its step, see its record · 事件处置：启动预案、审批、留痕（Ctrl-C ends）")
 
 
 def _where(home: Path, folder: Path) -> None:

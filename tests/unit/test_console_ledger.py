@@ -16,6 +16,7 @@ from tests.rooms import Clock, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import HOLDS, ROLES, granted
+from xmsec.console.pages import ledger
 from xmsec.console.pages.ledger import accounts_of
 from xmsec.ledger.book import Book
 from xmsec.model.types import Entity
@@ -70,8 +71,9 @@ def test_a_role_reads_the_datasets_of_its_systems(ask: Asking, role: str) -> Non
         ("system=office", [CASES]),
         ("grade=general-4", [CASES]),
         ("bare=1", [CERTS]),
-        ("page=2", []),
-        ("page=x", [CERTS, CASES]),
+        ("from=1", [CASES]),
+        ("from=9", []),
+        ("from=x", [CERTS, CASES]),
     ],
 )
 def test_the_list_is_narrowed(ask: Asking, query: str, shown: list[str]) -> None:
@@ -94,6 +96,44 @@ def test_an_acceptance_is_the_next_revision_and_changes_the_dataset(ask: Asking,
     assert "seen in the gateway" in shown
     (noted,) = [one for one in ask.desk.audit.entries() if one.kind == "ledger.accepted"]
     assert (noted.what, noted.body["revision"], noted.body["grade"]) == (CERTS, "2", "general-4")
+
+
+def test_a_decision_on_a_page_that_is_no_longer_true_changes_nothing(ask: Asking, tmp_path: Path) -> None:
+    token = bearer(ask.desk, "data-officer")
+    ask("/ledger/review", verdict(), authorization=token)
+    other = verdict(type="CN_BANK_CARD")
+    assert ask("/ledger/review", other, authorization=token).status == 400
+    assert current_ledger(tmp_path)[0].revision == 2
+    shown = ask(OF_CERTS, authorization=token).text
+    assert 'name="instead" value="CN_MOBILE"' in shown
+    assert ask("/ledger/review", {**other, "instead": "CN_MOBILE"}, authorization=token).status == 303
+    assert {one.type for one in current_ledger(tmp_path)[0].labels(CERTS) if one.field == "url.query"} == {"CN_BANK_CARD"}
+
+
+def test_what_awaits_review_is_found_page_by_page(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = bearer(ask.desk, "data-officer")
+    monkeypatch.setattr(ledger, "ROWS", 1)
+    monkeypatch.setattr(ledger, "WALKED", 1)
+    ask("/ledger/review", {**verdict(verdict="refuse"), "dataset": CERTS}, authorization=token)
+    ask("/ledger/review", {**verdict(verdict="refuse"), "type": "CN_BANK_CARD"}, authorization=token)
+    first = ask("/ledger?open=1", authorization=token).text
+    assert f">{CERTS}<" not in first
+    assert 'href="/ledger?open=1&amp;from=1"' in first
+    assert f">{CASES}<" in ask("/ledger?open=1&from=1", authorization=token).text
+
+
+def test_a_console_that_counts_no_labels_says_so(tmp_path: Path, store: Sqlite) -> None:
+    clock, home = Clock(), tmp_path / "apart"  # without a store of its own
+    kept(home)
+    with rooms(home, lambda: store.reader, clock) as (desk, routes):
+        ask = Asking(desk, application(tuple, rooms=routes), clock)
+        for path in ("/ledger", OF_CERTS):
+            told = ask(path, authorization=bearer(desk, "data-officer")).text
+            assert "不统计观察到的标签" in told
+            assert "待审标签建议" not in told
+            assert 'name="open"' not in told
+        assert ask("/ledger/review", verdict(), authorization=bearer(desk, "data-officer")).status == 400
+    assert current_ledger(home)[0].revision == 1
 
 
 def test_what_is_rejected_stays_so_when_it_is_observed_again(ask: Asking, store: Sqlite, tmp_path: Path) -> None:

@@ -42,11 +42,12 @@ class Proposed(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a person decides of a proposal: the grade they give it, and why."""
+    """What a person decides of a proposal: the grade they give it, and why. instead: the type that they saw in its field."""
 
     by: str
     grade: Level
     reason: str
+    instead: str = ""
 
 
 class Ledgers:
@@ -72,8 +73,8 @@ class Ledgers:
 
         def changed(book: Book) -> Read:
             found = next((one for one in self._proposed(book, place[:1], now) if one.place == place), None)
-            if found is None:
-                raise InputError("no such proposal", where="ledger", remedy="load the page again")
+            if found is None or found.instead != verdict.instead:  # somebody else labelled the field in the meantime
+                raise InputError("no such proposal any more", where="ledger", remedy="load the page again")
             why = (*found.label.why, verdict.reason)
             made.append(accept(book, msgspec.structs.replace(found.label, grade=verdict.grade, why=why), verdict.by))
             return made[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -18,10 +19,11 @@ from xmsec.ledger.dataset import Dataset, Owner
 from xmsec.ledger.grant import DEPARTMENT, ROLE, Given, covers, valid
 from xmsec.model.errors import InputError
 from xmsec.model.ports import Query
-from xmsec.model.types import LEVELS, UNIT_SEPARATOR
+from xmsec.model.types import LEVELS, UNIT_SEPARATOR, Level
 from xmsec.runtime.ledgers import Ledgers, Proposed, Verdict
 
 ROWS = 100
+WALKED = 1_000  # datasets that a request looks at for open proposals; the next page goes on from there
 CHARACTERS = 512
 USES = 500  # accounts and findings that are looked at for the use of grants
 UNKNOWN = 500  # datasets that were observed and are looked up
@@ -30,12 +32,14 @@ DONE = {ACCEPT: "accepted", REFUSE: "refused", REOPEN: "reopened"}
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A dataset in the list. bare: fields without a label; open: proposals that nobody decided on."""
+    """A dataset in the list. bare: fields without a label; open: proposals that nobody decided on, None where nobody counts."""
 
     dataset: Dataset
     owner: Owner
+    level: Level | None
     bare: int
-    open: int = 0
+    searched: str
+    open: int | None = None
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -48,32 +52,32 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which datasets are meant; what is empty asks for nothing."""
+    """Which datasets are meant; what is empty asks for nothing. open: with open proposals alone."""
 
     text: str = ""
     system: str = ""
     grade: str = ""
     bare: bool = False
+    open: bool = False
 
     def matches(self, line: Line) -> bool:
-        """Whether a dataset passes."""
-        one = line.dataset
-        searched = f"{one.name} {one.title} {line.owner.id} {line.owner.name}".lower()
+        """Whether a dataset passes, whatever is proposed of it."""
         return (
-            all(word in searched for word in self.text.lower().split())
-            and self.system in ("", one.system)
-            and self.grade in ("", one.level or "none")
+            self.system in ("", line.dataset.system)
+            and self.grade in ("", line.level or "none")
             and (not self.bare or line.bare > 0)
+            and all(word in line.searched for word in self.text.lower().split())
         )
 
-    def encoded(self, page: int) -> str:
-        """The filter as it stands in an address."""
+    def encoded(self, start: int) -> str:
+        """The filter as it stands in an address, with the place where a page starts."""
         pairs = {
             "q": self.text,
             "system": self.system,
             "grade": self.grade,
             "bare": "1" if self.bare else "",
-            "page": str(page),
+            "open": "1" if self.open else "",
+            "from": str(start) if start else "",
         }
         return urlencode({name: value for name, value in pairs.items() if value})
 
@@ -85,18 +89,20 @@ def listed(ask: Ask) -> Response:
         return ask.problem(404, ask.t("ledger.elsewhere"))
     asked, book, inside = ask.request.query_params, ledgers.book(), _inside(ask)
     text, system, grade = (asked.get(name, "").strip()[:CHARACTERS] for name in ("q", "system", "grade"))
-    wanted = Wanted(text, system, grade, "bare" in asked)
-    owners = {owner.id: owner for owner in book.entries.owners}
-    every = [_line(one, owners) for one in book.entries.datasets if inside(one.system)]
-    found = sorted((line for line in every if wanted.matches(line)), key=lambda line: (line.dataset.system, line.dataset.name))
-    page = int(asked.get("page", "1")) if asked.get("page", "1").isdecimal() and len(asked.get("page", "1")) < 9 else 1
-    lines = _with_proposals(ask, ledgers, found[ROWS * (page - 1) : ROWS * page])
+    counted = ledgers.seen is not None
+    wanted = Wanted(text, system, grade, "bare" in asked, "open" in asked and counted)
+    every = [line for line in _lines(book) if inside(line.dataset.system)]
+    found = [line for line in every if wanted.matches(line)]
+    start = int(asked.get("from", "0")) if asked.get("from", "0").isdecimal() and len(asked.get("from", "0")) < 9 else 0
+    lines, end = _walked(ask, ledgers, found, start, wanted.open)
     return ask.page(
         "ledger.html",
         lines=lines,
         wanted=wanted,
-        page=page,
-        more=len(found) > ROWS * page,
+        counted=counted,
+        start=start,
+        end=end,
+        before=max(0, start - (WALKED if wanted.open else ROWS)),
         total=len(found),
         revision=book.revision,
         systems=sorted({line.dataset.system for line in every}),
@@ -131,7 +137,10 @@ def review(ask: Ask) -> Response:
         grade = next((level for level in LEVELS if level == ask.value("grade")), None)
         if grade is None:
             raise InputError("no such grade", where="grade", remedy=f"one of {', '.join(LEVELS)}")
-        facts |= {"grade": grade, "revision": str(ledgers.accept(place, Verdict(ask.who.name, grade, reason), now))}
+        facts |= {
+            "grade": grade,
+            "revision": str(ledgers.accept(place, Verdict(ask.who.name, grade, reason, ask.value("instead")), now)),
+        }
     with ask.house.keep.writing():
         if verdict == REFUSE:
             refusals.add(place, ask.who.name, reason, now)
@@ -180,8 +189,27 @@ def _inside(ask: Ask) -> Callable[[str], bool]:
     return lambda system: EVERY in reached or system in reached
 
 
-def _line(one: Dataset, owners: Mapping[str, Owner]) -> Line:
-    return Line(one, owners.get(one.owner, Owner(one.owner)), sum(field.type is None for field in one.fields))
+@lru_cache(maxsize=1)  # a revision never changes, and a city's ledger has thousands of datasets
+def _lines(book: Book) -> Sequence[Line]:
+    owners = {owner.id: owner for owner in book.entries.owners}
+    lines = (_line(one, owners.get(one.owner, Owner(one.owner))) for one in book.entries.datasets)
+    return sorted(lines, key=lambda line: (line.dataset.system, line.dataset.name))
+
+
+def _line(one: Dataset, owner: Owner) -> Line:
+    searched = f"{one.name} {one.title} {owner.id} {owner.name}".lower()
+    return Line(one, owner, one.level, sum(field.type is None for field in one.fields), searched)
+
+
+def _walked(ask: Ask, ledgers: Ledgers, found: Sequence[Line], start: int, only_open: bool) -> tuple[list[Line], int]:
+    """Return a page of lines from a place on, and the place where the next page starts."""
+    lines: list[Line] = []
+    end = start
+    while end < len(found) and len(lines) < ROWS and end - start < WALKED:
+        some = _with_proposals(ask, ledgers, found[end : end + ROWS])
+        lines += [line for line in some if line.open or not only_open]
+        end += len(some)
+    return lines, end
 
 
 def _with_proposals(ask: Ask, ledgers: Ledgers, lines: Sequence[Line]) -> list[Line]:

@@ -24,10 +24,15 @@ def written(room: Room) -> None:
 def test_an_accepted_proposal_changes_the_dataset_and_makes_a_revision(signed_in: Enter, room: Room, language: str) -> None:
     seen = signed_in("/ledger", language)
     page = seen.page
+    page.check("input[name=open]")
+    page.click("form[role=search] button")
+    expect(page.locator("input[name=open]")).to_be_checked()
     seen.looked_at()
     page.click(f"tr:has-text('{CERTS}') a")
     row = page.locator("#proposals tr", has_text="CN_MOBILE")
     expect(row).to_contain_text("90")
+    page.click("#grants summary")
+    expect(page.locator("#grants details a")).to_have_text(["lin.mei", "lin"])
     seen.looked_at()
     found = Axe().run(page).response["violations"]
     assert [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in SERIOUS] == []
@@ -36,7 +41,7 @@ def test_an_accepted_proposal_changes_the_dataset_and_makes_a_revision(signed_in
     row.locator("button[value=accept]").click()
     expect(page.locator("#fields")).to_contain_text("seen in the gateway")
     expect(page.locator(".headline .grade-important")).to_be_visible()
-    expect(page.locator("#proposals input[value=CN_MOBILE]")).to_have_count(0)
+    expect(page.locator("#proposals input[name=type][value=CN_MOBILE]")).to_have_count(0)
     assert current_ledger(room.folder)[0].revision == 2
     (noted,) = [one for one in room.desk.audit.entries() if one.kind == "ledger.accepted"]
     assert (noted.by, noted.what, noted.body["grade"]) == ("wang", CERTS, "important")

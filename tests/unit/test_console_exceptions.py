@@ -87,8 +87,10 @@ def test_what_was_told_before_is_covered_and_counted_and_nothing_else(ask: Askin
         {"owner": ""},
         {"expires": "1970-01-01"},
         {"expires": "1971-06-01"},
+        {"expires": "9999-12-31"},
+        {"expires": "0001-01-01"},
     ],
-    ids=["no reason", "no owner", "past", "too long"],
+    ids=["no reason", "no owner", "past", "too long", "the last day", "the first day"],
 )
 def test_what_is_not_filled_in_rightly_is_not_written(
     ask: Asking, store: Sqlite, tmp_path: Path, wrong: Mapping[str, str]

@@ -173,10 +173,11 @@ def test_a_permission_is_held_for_the_systems_of_its_own_role() -> None:
         {"x_csrf_token": "0" * 64},
         {"x_csrf_token": "right", "origin": "https://elsewhere.example"},
         {"x_csrf_token": "right", "origin": "null"},
+        {"x_csrf_token": "right", "origin": "http://["},
         {"x_csrf_token": "right", "sec_fetch_site": "cross-site"},
         {"x_csrf_token": "right", "sec_fetch_site": "same-site"},
     ],
-    ids=["no token", "another's token", "another origin", "no origin", "another site", "a sibling"],
+    ids=["no token", "another's token", "another origin", "no origin", "no address", "another site", "a sibling"],
 )
 def test_a_change_that_another_site_asks_for_is_refused(ask: Asking, headers: dict[str, str]) -> None:
     cookie, csrf = ask.session(Grant("admin"))
@@ -186,7 +187,8 @@ def test_a_change_that_another_site_asks_for_is_refused(ask: Asking, headers: di
 
 
 @pytest.mark.parametrize(
-    ("host", "status"), [("127.0.0.1:8470", 200), ("localhost", 200), ("[::1]:1", 200), ("evil.example", 421), ("", 421)]
+    ("host", "status"),
+    [("127.0.0.1:8470", 200), ("localhost", 200), ("[::1]:1", 200), ("evil.example", 421), ("", 421), ("[", 421)],
 )
 def test_a_foreign_name_is_not_answered(ask: Asking, host: str, status: int) -> None:
     assert ask("/login", host=host).status == status
@@ -299,6 +301,19 @@ def test_reading_a_graded_finding_is_noted(ask: Asking) -> None:
 @pytest.mark.parametrize("query", ["since=yesterday", "after=nothing", "entity.type=x&order=id;drop"])
 def test_a_strange_address_breaks_nothing(ask: Asking, query: str) -> None:
     assert ask(f"/findings?{query}", authorization=bearer(ask.desk)).status in (200, 400)
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_time_break_no_count(ask: Asking, since: str) -> None:
+    assert ask(f"/findings/facets?since={since}", authorization=bearer(ask.desk)).status == 200
+
+
+@pytest.mark.parametrize(("back", "leads"), [("//[", "/"), ("/findings?q=门", "/findings?q=%E9%97%A8")])
+def test_wherever_a_page_says_it_came_from_its_answer_can_be_sent(ask: Asking, back: str, leads: str) -> None:
+    cookie, csrf = ask.session(Grant("viewer"))
+    answer = ask("/account/prefer", {"back": back}, cookie=cookie, x_csrf_token=csrf, hx_request="true")
+    assert answer.headers["hx-redirect"] == leads
+    assert ask("/findings", hx_request="true", hx_current_url="http://[").headers["hx-redirect"] == "/login?next="
 
 
 def test_what_came_from_a_log_is_text(ask: Asking, tmp_path: Path) -> None:

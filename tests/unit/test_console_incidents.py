@@ -14,6 +14,7 @@ from tests.rooms import Clock, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
+from xmsec.model.ids import intent_id
 from xmsec.runtime.service import application
 from xmsec.store.sqlite import SqliteStore
 
@@ -113,3 +114,11 @@ def test_what_a_log_filled_in_is_text(office: Office) -> None:
 def test_what_cannot_be_is_refused(office: Office, path: str, form: dict[str, str], status: int) -> None:
     cookie, csrf = office.session(Grant("admin"))
     assert office(f"/incidents/{office.incident}/{path}", {"csrf": csrf, **form}, cookie=cookie).status == status
+
+
+def test_a_number_of_entries_that_nobody_can_have_seen_is_none(office: Office) -> None:
+    cookie, csrf = office.session(Grant("admin"))
+    page = f"/incidents/{office.incident}/runs"
+    office(page, {"csrf": csrf, "playbook": "contain-account"}, cookie=cookie)
+    said = {"csrf": csrf, "action": "approve", "step": "none", "seen": "9" * 5_000}
+    assert office(f"{page}/{intent_id('contain-account', office.incident)}", said, cookie=cookie).status == 409

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
@@ -50,6 +50,7 @@ class Renders(Protocol):
         ...
 
 
+_IN_ADDRESSES = "/%?#=&:@[]!$'()*+,;"  # stay as they are; all else is no text of a header
 Flows = Callable[[], Mapping[str, Flow] | None]
 Lag = Callable[[], Mapping[tuple[str, ...], float]]
 
@@ -170,7 +171,7 @@ class Ask:
 
     def go(self, path: str) -> Response:
         """Send the browser on, to a path of this host alone."""
-        path = local(path)
+        path = quote(local(path), safe=_IN_ADDRESSES)
         if self.partial:
             return Response(status_code=204, headers={"hx-redirect": path})
         return RedirectResponse(path, 303)
@@ -182,9 +183,8 @@ def local(path: str) -> str:
     >>> [local(one) for one in ("/findings?x=1", "//elsewhere.example", "https://elsewhere.example", "/\\elsewhere.example")]
     ['/findings?x=1', '/', '/', '/']
     """
-    parts = urlsplit(path)
     fits = path.startswith("/") and not path.startswith("//") and path.isprintable() and "\\" not in path
-    return path if fits and not parts.scheme and not parts.netloc else "/"
+    return path if fits else "/"
 
 
 def _spoken(request: Request) -> str:

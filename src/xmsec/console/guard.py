@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -117,7 +117,7 @@ class Guarded:
         if refused.status == 401 and wanted and request.method in _SAFE and "authorization" not in request.headers:
             path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             if ask.partial:  # the part of a page: the person is sent back to the whole of it
-                path = urlsplit(request.headers.get("hx-current-url", "/")).path
+                path = _split(request.headers.get("hx-current-url", "/")).path
             return ask.go(f"/login?next={quote(path, safe='')}")
         answer = ask.problem(refused.status, ask.t(f"base.refused-{refused.status}"))
         answer.headers.update(refused.headers)
@@ -181,7 +181,7 @@ def unguarded(routes: Iterable[BaseRoute], known: Iterable[str]) -> list[str]:
 
 def _of_this_host(request: Request, hosts: frozenset[str]) -> None:
     """Refuse a foreign name (DNS rebinding needs one: an address is nobody else's) and a change that another site asks for."""
-    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    name = _split(f"//{request.headers.get('host', '')}").hostname or ""
     if name != "localhost" and name not in hosts and not _address(name):
         raise RefusedError(421, "host")
     if request.method in _SAFE:
@@ -189,8 +189,16 @@ def _of_this_host(request: Request, hosts: frozenset[str]) -> None:
     origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
     if fetched not in ("same-origin", "none"):
         raise RefusedError(403, "sec-fetch-site")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _split(origin).netloc != request.headers.get("host"):
         raise RefusedError(403, "origin")
+
+
+def _split(address: str) -> SplitResult:
+    """Split an address; what is none has no part."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _address(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from xmsec.model.clock import EPOCH, from_rfc3339, rfc3339
+from xmsec.model.clock import EPOCH, FAR, from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query
 from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
@@ -271,6 +271,8 @@ def _parts(query: Query, by: Sequence[str]) -> list[tuple[Query, Shape]]:
     """Split a count: whole days are tallied, what is left at both ends is counted row by row."""
     if query.table != "findings" or not query.hides or query.text or not {*query.where, *by} <= {*_TALLIED}:
         return [(query, _shape(query))]
+    if query.since and query.since > FAR:  # the day after the last has no name
+        return [(query, _FINDINGS)]
     since = query.since and EPOCH - (EPOCH - query.since) // _DAY * _DAY  # the day that begins then, or after
     until = query.until and EPOCH + (query.until - EPOCH) // _DAY * _DAY
     if since and until and since >= until:

@@ -17,7 +17,7 @@ from xmsec.console.access import EVERY
 from xmsec.console.ask import Ask, Page, View
 from xmsec.content.exceptions import LONGEST, ExceptionFile
 from xmsec.findings.hidden import hits, standing, would_hide
-from xmsec.model.clock import from_rfc3339
+from xmsec.model.clock import EPOCH, FAR, from_rfc3339
 from xmsec.model.errors import ContentError, InputError, PolicyError
 from xmsec.model.types import UNIT_SEPARATOR
 from xmsec.runtime.exceptions import Draft, Shelf, add, cover, drafted, end
@@ -148,7 +148,7 @@ def _day(ask: Ask, text: str) -> datetime:
     """Read a day, at whose end the exception expires; without one, the usual span from now."""
     zone, days = ask.house.zone, timedelta(days=1)
     try:
-        day = from_rfc3339(f"{text}T00:00:00Z").replace(tzinfo=zone)
+        day = min(max(from_rfc3339(f"{text}T00:00:00Z"), EPOCH), FAR).replace(tzinfo=zone)  # a year away at most is taken
     except InputError:
         day = ask.house.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) + DAYS * days
     return day + days

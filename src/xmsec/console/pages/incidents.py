@@ -28,6 +28,7 @@ Decide = Callable[[cases.Place, dict[str, Any]], str]  # does it, and says which
 ROWS = 50
 MOST = 500  # findings of an incident that a page looks at; the engine names 256, people may merge more
 RELATED = 20
+DIGITS = 10  # of a number of entries: fewer
 PARTS = 10  # incidents that one was merged into in turn, until the one that is shown
 
 
@@ -250,7 +251,7 @@ def _word(ask: Ask, action: str) -> approval.Word:
         refused=ask.value("why") if action == "refuse" else None,
         done=action == "done",
         again=action == "again",
-        seen=int(seen) if seen.isdecimal() and seen.isascii() else None,
+        seen=int(seen) if seen.isdecimal() and len(seen) < DIGITS else None,
     )
 
 

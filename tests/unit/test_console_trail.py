@@ -57,9 +57,7 @@ def test_a_subject_is_followed_and_the_question_is_on_record(ask: Asking, tmp_pa
 def test_a_value_is_followed_and_kept_nowhere(ask: Asking, tmp_path: Path) -> None:
     answer = ask("/trail", question(name=f"手机 {MOBILE}"), authorization=bearer(ask.desk, "data-officer"))
     assert lines(answer.text) == ["u1", "u2"]
-    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert str(MOBILE) not in answer.text
-    assert str(MOBILE).encode() not in kept
+    assert_unkept(answer.text, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +77,28 @@ def test_what_cannot_be_asked_is_refused_and_not_repeated(ask: Asking, given: di
     assert answer.status == 400
     assert str(MOBILE) not in answer.text
     assert Inquiries(tmp_path).entries() == []
+
+
+@pytest.mark.parametrize("reason", ["complaint", ""], ids=["asked", "without a reason"])
+def test_a_value_that_is_taken_for_an_actor_is_kept_nowhere(ask: Asking, tmp_path: Path, reason: str) -> None:
+    token = bearer(ask.desk, "data-officer")
+    answer = ask("/trail", question(of="actor", name=str(MOBILE), reason=reason), authorization=token)
+    assert name(MOBILE) in answer.text
+    assert ask(f"/trail?of=actor&name={MOBILE}", authorization=token).status == 303
+    assert_unkept(answer.text, tmp_path)
+
+
+def test_a_value_in_a_reason_is_kept_nowhere(ask: Asking, tmp_path: Path) -> None:
+    asked = question(reason=f"{MOBILE} called about {name(7)}, from 10.1.2.3")
+    answer = ask("/trail", asked, authorization=bearer(ask.desk, "data-officer"))
+    assert Inquiries(tmp_path).entries()[0].body["reason"] == f"{name(MOBILE)} called about {name(7)}, from 10.1.2.3"
+    assert_unkept(answer.text, tmp_path)
+
+
+def assert_unkept(text: str, home: Path) -> None:
+    """The value stands neither in an answer nor in any file."""
+    assert str(MOBILE) not in text
+    assert str(MOBILE).encode() not in b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -68,11 +68,13 @@ def actor(
 ) -> None:
     """Say what this actor touched: datasets, actions, of how many subjects, and findings."""
     from xmsec.cli.options import moment
+    from xmsec.cli.rooms import trails_of
     from xmsec.cli.settings import settings
     from xmsec.runtime.trail import Asked
 
     given = settings(home)
-    _answer(given, Asked("actor", (name,), moment("--from", start), moment("--to", end)), reason, form)
+    names = trails_of(given).tokened(name)
+    _answer(given, Asked("actor", names, moment("--from", start), moment("--to", end)), reason, form)
 
 
 @app.command("asked", epilog=example("xmsec trail asked"))

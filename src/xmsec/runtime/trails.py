@@ -10,11 +10,11 @@ from threading import BoundedSemaphore
 
 import msgspec
 
-from xmsec.classify.epochs import Keyring, Pen
+from xmsec.classify.epochs import Epoch, Keyring, Pen
 from xmsec.classify.text import line_classifier
-from xmsec.classify.token import TOKEN
+from xmsec.classify.token import TOKEN, UNTOKENISED
 from xmsec.content.classifiers import load_classifiers
-from xmsec.model.errors import InputError
+from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Reader
 from xmsec.runtime.linked import names, standing
 from xmsec.runtime.trail import Asked, Seen, Trail, Why, answer
@@ -80,8 +80,34 @@ class Trails:
                 found.add(entities[0].token)
         return standing(found, keyring)
 
+    def tokened(self, text: str) -> tuple[str, ...]:
+        """Return a text with tokens in the place of values, as events have it, under every key; the newest last.
+
+        For what people write beside a value, and for actors whose account is one; addresses, by which actors are known, stay.
+        Where no key lies, nothing of a value is left.
+        """
+        classifiers, _ = load_classifiers(self._dirs)
+        actors = {one.name for one in classifiers.recognisers if one.xmsec.actor}
+        pens = [Pen(epoch) for epoch in self._epochs() if epoch.key is not None]
+        found: dict[str, None] = {}
+        for pen in pens or [Pen(Epoch.of(bytes(32)))]:
+            said, end = "", 0
+            written = [token.span() for token in TOKEN.finditer(text)]
+            for one in line_classifier(classifiers, pen, cache=self._home / "cache")(text):
+                if one.recogniser not in actors and not any(a < one.end and one.start < b for a, b in written):
+                    said, end = f"{said}{text[end : one.start]}{one.token if pens else UNTOKENISED}", one.end
+            found[said + text[end:]] = None
+        return tuple(found)
+
+    def _epochs(self) -> Sequence[Epoch]:
+        try:
+            return self._keyring().epochs
+        except ConfigError:  # keys may lie apart from those who ask
+            return ()
+
     def answer(self, why: Why, asked: Asked, reach: Reach, now: Callable[[], datetime]) -> Trail:
-        """Follow a subject or an actor over all recordings, on record."""
+        """Follow a subject or an actor over all recordings, on record; of a value in the reason its token alone."""
+        why = Why(why.by, self.tokened(why.reason)[-1])
         open_part = unsealed(self._home / RECORDINGS, self._committed(), asked.wanted)
         seen = Seen(self._places(), reach.reader, open_part, reach.systems, reach.most, reach.enough)
         return answer(self.inquiries, why, asked, seen, now)

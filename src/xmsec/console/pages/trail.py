@@ -54,32 +54,33 @@ def form(ask: Ask) -> Response:
     asked = ask.request.query_params
     since, until = (moment(asked.get(name, ""), ask.house.zone) for name in ("since", "until"))
     typed = Question(_of(asked.get("of", "")), asked.get("name", ""), "", since, until)
-    return _shown(ask, typed) if _kept(typed) == typed else ask.go("/trail")
+    return _shown(ask, typed) if _kept(ask, typed) == typed else ask.go("/trail")
 
 
 def ask_for(ask: Ask) -> Response:
     """Answer a question, on record."""
     since, until = (moment(ask.value(name), ask.house.zone) for name in ("since", "until"))
     name, reason = ask.value("name").strip()[:VALUE_BYTES], ask.value("reason").strip()[:REASON]
-    asked = Question(_of(ask.value("of")), name, reason, since, until)
     trails = ask.house.trails
+    reason = reason if trails is None else trails.tokened(reason)[-1]
+    asked = Question(_of(ask.value("of")), name, reason, since, until)
     if not name or not reason or trails is None:
         missing = "no-reason" if name else "no-name"
-        return _shown(ask, _kept(asked), 400, problem=ask.t("trail.elsewhere" if trails is None else f"trail.{missing}"))
+        return _shown(ask, _kept(ask, asked), 400, problem=ask.t("trail.elsewhere" if trails is None else f"trail.{missing}"))
     with trails.turn() as mine:
         if not mine:
-            return _shown(ask, _kept(asked), 429, problem=ask.t("trail.busy"))
+            return _shown(ask, _kept(ask, asked), 429, problem=ask.t("trail.busy"))
         try:
             return _answered(ask, trails, asked)
         except InputError:
-            return _shown(ask, _kept(asked), 400, problem=ask.t("trail.no-value"))
+            return _shown(ask, _kept(ask, asked), 400, problem=ask.t("trail.no-value"))
 
 
 def _answered(ask: Ask, trails: Trails, asked: Question) -> Response:
     ends, now = ask.house.now() + LONGEST, ask.house.now
     effort = Effort(lambda: now() > ends)
-    names = (asked.name,) if asked.of == "actor" else _tokens(trails, asked.name, now(), effort)
-    question = msgspec.structs.replace(asked, name=names[0])
+    names = trails.tokened(asked.name) if asked.of == "actor" else _tokens(trails, asked.name, now(), effort)
+    question = msgspec.structs.replace(asked, name=names[-1])
     ask.note("trail.asked", " ".join(names), of=asked.of, reason=asked.reason)
     reached = ask.who.reaches("trail.ask")
     systems = None if EVERY in reached else reached
@@ -97,9 +98,13 @@ def _of(typed: str) -> Literal["subject", "actor"]:
     return "actor" if typed == "actor" else "subject"
 
 
-def _kept(asked: Question) -> Question:
+def _kept(ask: Ask, asked: Question) -> Question:
     """Forget what may be a value."""
-    return asked if asked.of == "actor" or is_token(asked.name) else msgspec.structs.replace(asked, name="")
+    if is_token(asked.name) or not asked.name:
+        return asked
+    trails = ask.house.trails
+    name = "" if asked.of == "subject" or trails is None else trails.tokened(asked.name)[-1]
+    return msgspec.structs.replace(asked, name=name)
 
 
 def _told(found: Trail) -> Mapping[str, Any]:

@@ -227,6 +227,15 @@ def test_a_change_under_one_key_is_made_once(ask: Asking) -> None:
     assert machine.change("POST", path, {"text": "seen again"}, **key).status == 201
 
 
+def test_another_change_under_a_key_that_is_forgotten_is_made(ask: Asking) -> None:
+    machine = Machine(ask)
+    path = f"/api/findings/{machine.first('findings')['id']}"
+    for status in ("acknowledged", "closed"):
+        answer = machine.change("PATCH", path, {"status": status}, idempotency_key="nightly")
+        assert (answer.status, json.loads(answer.text)["status"]) == (200, status)
+        ask.clock.pass_(seconds=KEPT.total_seconds())
+
+
 def test_of_many_changes_at_once_that_name_the_same_tag_one_is_made(whole: Asking) -> None:
     machine = Machine(whole)
     path = f"/api/incidents/{machine.first('incidents')['id']}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +22,11 @@ from xmsec.console.access import HOLDS, PERMISSIONS, ROLES, Grant, Principal, gr
 from xmsec.console.app import Desk
 from xmsec.console.guard import guarded, unguarded
 from xmsec.console.limits import BY_ACCOUNT, BY_ADDRESS, WINDOW
+from xmsec.console.live import Live
 from xmsec.console.pages.table import PAGES
 from xmsec.console.sessions import IDLE, LONGEST
 from xmsec.model.errors import ConfigError
+from xmsec.model.ports import Page as StorePage
 from xmsec.model.ports import Query
 from xmsec.runtime.service import application
 
@@ -267,6 +270,58 @@ def test_the_first_link_works_once_and_for_a_while(ask: Asking) -> None:
     assert ask(f"/welcome/{late}").status == 410
 
 
+def test_of_many_who_use_a_link_at_once_one_is_let_in(ask: Asking) -> None:
+    secret = ask.desk.links.make("first-admin", WINDOW)
+    door = ask(f"/welcome/{secret}")
+    (csrf,) = re.findall(r'name="csrf" value="([0-9a-f]{64})"', door.text)
+
+    def come(number: int) -> int:
+        form = {"name": f"li-{number}", "password": PASSWORD, "again": PASSWORD, "csrf": csrf}
+        return ask(f"/welcome/{secret}", form, cookie=f"xmsec-visit={door.cookies['visit']}").status
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(come, range(4))) == [303, 410, 410, 410]
+    assert len(ask.desk.users.every()) == 1
+
+
+def test_a_machine_bears_no_name_of_a_person(ask: Asking) -> None:
+    ask.session(Grant("viewer"), name="wang")
+    with pytest.raises(ConfigError, match="taken"):
+        ask.desk.bearers.add("wang", Grant("viewer"), "test")
+    ask.desk.bearers.add("siem", Grant("viewer"), "test")
+    with pytest.raises(ConfigError, match="taken"):
+        ask.desk.users.add("siem", PASSWORD, [Grant("viewer")], "test")
+
+
+class Growing:
+    """A reader of findings whose number grows: their time is so old that none is among the latest."""
+
+    def __init__(self) -> None:
+        self.totals = {"ours": 1, "theirs": 1}
+
+    def count(self, _: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+        return {(system,): total for system, total in self.totals.items()} if by else {(): sum(self.totals.values())}
+
+    def page(self, _: Query) -> StorePage:
+        return StorePage([], None)
+
+
+@pytest.mark.parametrize(("systems", "more"), [(("ours",), 1), (("*",), 5)], ids=["ours", "every"])
+def test_news_count_nothing_of_a_foreign_system(systems: tuple[str, ...], more: int) -> None:
+    async def heard() -> str:
+        reader: Any = Growing()
+        stream = Live(lambda: reader).stream(lambda _: True, frozenset(systems))
+        async for said in stream:
+            if "event: here" in said:
+                reader.totals = {"ours": 2, "theirs": 5}
+            elif "event: news" in said:
+                await stream.aclose()
+                return said
+        raise AssertionError("no news")
+
+    assert f'"more":{more},' in asyncio.run(heard())
+
+
 def test_no_secret_lies_in_the_file(ask: Asking, tmp_path: Path) -> None:
     cookie, _ = ask.session(Grant("viewer"))
     secrets = [PASSWORD, cookie.partition("=")[2], bearer(ask.desk).split()[1], ask.desk.links.make("sign-in", WINDOW)]
@@ -295,7 +350,7 @@ def test_reading_a_graded_finding_is_noted(ask: Asking) -> None:
     (known,) = re.findall(r'"id":"([0-9a-f]{32})","time"', found)[:1]
     assert ask(f"/findings/{known}", authorization=token).status == 200
     graded = '"grade":null' not in found
-    assert len(ask.desk.audit.entries()) - before == 1 + graded
+    assert len(ask.desk.audit.entries()) - before == 1 + 2 * graded  # in the list, and by itself
 
 
 @pytest.mark.parametrize("query", ["since=yesterday", "after=nothing", "entity.type=x&order=id;drop"])

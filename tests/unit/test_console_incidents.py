@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from tests.contract.every_acts import ADA, BOB, Engine, Sqlite, incident_of
 from tests.contract.every_store import CODECS
-from tests.rooms import Clock, rooms
+from tests.rooms import Clock, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
+from xmsec.model.clock import DAY
 from xmsec.model.ids import intent_id
 from xmsec.runtime.service import application
 from xmsec.store.sqlite import SqliteStore
@@ -21,14 +22,23 @@ from xmsec.store.sqlite import SqliteStore
 HOSTILE = "<img src=x onerror=alert(1)>"
 OURS = msgspec.structs.replace(ADA[0], title="ours", system="ours", stream="ours.x")
 THEIRS = msgspec.structs.replace(ADA[1], title="theirs", system="theirs", stream="theirs.x", grade="core")
+_LATER = ADA[2].window
+LATER = msgspec.structs.replace(
+    ADA[2],
+    time=ADA[2].time + 2 * DAY,
+    window=msgspec.structs.replace(_LATER, start=_LATER.start + 2 * DAY, end=_LATER.end + 2 * DAY),
+    system="theirs",
+    stream="theirs.x",
+)
 HERE = msgspec.structs.replace(BOB[0], title=HOSTILE, system="ours", entity=msgspec.structs.replace(BOB[0].entity, id=HOSTILE))
 
 
 class Office(Asking):
-    """The console over these findings, and the incident that the first two make."""
+    """The console over these findings, and the incident that the first two make; later: another one of their entity."""
 
     incident: str
     hostile: str
+    later: str
 
 
 @pytest.fixture
@@ -36,10 +46,11 @@ def office(tmp_path: Path) -> Iterator[Office]:
     clock = Clock()
     with closing(SqliteStore(tmp_path / "store.sqlite", CODECS)) as store:
         kept = Sqlite(store)
-        kept.write(*Engine().tells(OURS, THEIRS, HERE))
+        kept.write(*Engine().tells(OURS, THEIRS, HERE, LATER))
         with rooms(tmp_path, lambda: kept.reader, clock) as (desk, routes):
             made = Office(desk, application(tuple, rooms=routes), clock)
             made.incident, made.hostile = incident_of(kept, OURS), incident_of(kept, HERE)
+            made.later = incident_of(kept, LATER)
             yield made
 
 
@@ -114,6 +125,24 @@ def test_what_a_log_filled_in_is_text(office: Office) -> None:
 def test_what_cannot_be_is_refused(office: Office, path: str, form: dict[str, str], status: int) -> None:
     cookie, csrf = office.session(Grant("admin"))
     assert office(f"/incidents/{office.incident}/{path}", {"csrf": csrf, **form}, cookie=cookie).status == status
+
+
+@pytest.mark.parametrize("path", ["", "?limit=9"], ids=["one", "list"])
+def test_an_incident_names_of_related_ones_those_that_may_be_seen(office: Office, path: str) -> None:
+    for systems, sees in ((("ours",), False), (("theirs",), True), (("*",), True)):
+        token = bearer(office.desk, "viewer", *systems)
+        text = office(f"/api/incidents/{office.incident}" if not path else f"/api/incidents{path}", authorization=token).text
+        assert office.incident in text
+        assert (office.later in text) is sees
+
+
+def test_who_reads_more_than_they_may_change_changes_what_they_read(office: Office) -> None:
+    cookie, csrf = office.session(Grant("viewer"), Grant("operator", ("ours",)))
+    path = f"/api/incidents/{office.incident}"
+    sent = {"cookie": cookie, "x_csrf_token": csrf, "content_type": "application/json"}
+    tag = office(path, cookie=cookie).headers["etag"]
+    changed = office.send("PATCH", path, b'{"status": "acknowledged"}', if_match=tag, **sent)
+    assert (changed.status, changed.headers["etag"]) == (200, office(path, cookie=cookie).headers["etag"])
 
 
 def test_a_number_of_entries_that_nobody_can_have_seen_is_none(office: Office) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from xmsec.console.access import EVERY
 from xmsec.model.errors import XmsecError
 from xmsec.model.ports import Query, Reader
 
@@ -23,11 +24,11 @@ Matches = Callable[[Mapping[str, Any]], bool]
 
 
 class News(msgspec.Struct, frozen=True):
-    """What arrived at one look: rows, and how many more there are whose time is old. number: of the look."""
+    """What arrived at one look: rows, and how many more each system has whose time is old. number: of the look."""
 
     number: int
-    rows: tuple[Mapping[str, Any], ...]
-    more: int
+    rows: tuple[Mapping[str, Any], ...] = ()
+    more: Mapping[str, int] = {}
 
 
 class Live:
@@ -36,8 +37,8 @@ class Live:
     def __init__(self, reader: Callable[[], Reader]) -> None:
         self._reader = reader
         self._known: dict[str, None] = {}
-        self._total: int | None = None
-        self._news = News(0, (), 0)
+        self._totals: Mapping[str, int] | None = None
+        self._news = News(0)
         self._open = 0
         self._task: asyncio.Task[None] | None = None
         self._changed: asyncio.Condition | None = None
@@ -47,8 +48,11 @@ class Live:
         """Let every stream end at its next beat: a server that stops waits for them."""
         self._ended = True
 
-    async def stream(self, matches: Matches) -> AsyncIterator[str]:
-        """Yield server-sent events until the page is closed: `news` with how many findings are new, `here` once news come."""
+    async def stream(self, matches: Matches, systems: frozenset[str]) -> AsyncIterator[str]:
+        """Yield server-sent events until the page is closed: `news` with how many findings are new, `here` once news come.
+
+        systems: those of which the page may know; `*` are all.
+        """
         if self._open >= STREAMS:
             yield "event: full\ndata: {}\n\n"
             return
@@ -58,7 +62,7 @@ class Live:
             self._task = asyncio.create_task(self._look())
         seen = self._news.number
         try:
-            yield ": open\n\n" if self._total is None else "event: here\ndata: {}\n\n"
+            yield ": open\n\n" if self._totals is None else "event: here\ndata: {}\n\n"
             while not self._ended:
                 news = await self._next(seen)
                 if news is None:
@@ -69,8 +73,9 @@ class Live:
                     yield "event: here\ndata: {}\n\n"
                     continue
                 rows = [row for row in news.rows if matches(row)]
-                if rows or news.more:
-                    said = {"count": len(rows), "more": news.more, "rows": [_brief(row) for row in rows]}
+                more = sum(count for system, count in news.more.items() if EVERY in systems or system in systems)
+                if rows or more:
+                    said = {"count": len(rows), "more": more, "rows": [_brief(row) for row in rows]}
                     yield f"event: news\ndata: {msgspec.json.encode(said).decode()}\n\n"
         finally:
             self._open -= 1
@@ -100,13 +105,14 @@ class Live:
                 async with self._changed:
                     self._changed.notify_all()
             await asyncio.sleep(LOOK_S)
-        self._total = None
+        self._totals = None
 
     def _found(self) -> News | None:
         reader = self._reader()
-        total = reader.count(Query("findings"), ())[()]
-        before, self._total = self._total, total
-        if before is not None and total <= before:
+        totals = {system: count for (system,), count in reader.count(Query("findings"), ("system",)).items()}
+        before, self._totals = self._totals, totals
+        came = {} if before is None else {one: count - before.get(one, 0) for one, count in totals.items()}
+        if before is not None and not any(count > 0 for count in came.values()):
             return None
         rows = reader.page(Query("findings", limit=LATEST)).rows
         fresh = [row for row in rows if row["id"] not in self._known]
@@ -114,9 +120,13 @@ class Live:
         while len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
         if before is None:  # the first look: from now on news are news
-            return News(self._news.number + 1, (), 0)
-        fresh = fresh[: total - before]
-        return News(self._news.number + 1, tuple(fresh), max(0, total - before - len(fresh)))
+            return News(self._news.number + 1)
+        told: list[Mapping[str, Any]] = []
+        for row in fresh:
+            if came.get(row["system"], 0) > 0:
+                came[row["system"]] -= 1
+                told.append(row)
+        return News(self._news.number + 1, tuple(told), {one: count for one, count in came.items() if count > 0})
 
 
 def _brief(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from xmsec.console.records import (
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import InputError
 from xmsec.model.ports import Query, Table
+from xmsec.model.types import LEVELS
 from xmsec.respond.chain import Entry
 from xmsec.runtime import cases
 
@@ -161,6 +162,8 @@ def _listed(ask: Ask, table: Table, asked: CoverageAsked | IncidentsAsked, **fix
     where = {**chosen(asked), **fixed}
     query = Query(table, where, ORDERS[table], asked.limit, since=moment(asked.since), until=moment(asked.until), text=asked.q)
     page = ask.reader(READ[table]).page(query, after(asked))
+    if graded := [one["grade"] for one in page.rows if one.get("grade")]:
+        ask.note("graded.read", "", grade=max(graded, key=LEVELS.index), records=str(len(graded)))
     return _answer(ask, {"rows": page.rows, "next": page.next})
 
 
@@ -183,7 +186,8 @@ def _changed(ask: Ask, table: Table) -> Response:
             return problem
         here = ask.place(CHANGE[table])
         row = here.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0]
-        if not _matches(ask.request.headers.get("if-match", "*"), _tag(msgspec.json.encode(row))):
+        read = ask.reader(READ[table]).one(table, name)  # as who asks was given it: they may change less than they read
+        if not _matches(ask.request.headers.get("if-match", "*"), _tag(msgspec.json.encode(read))):
             return ask.problem(412, ask.t("api.changed-since"))
         status = row["status"] if wanted.status is UNSET else wanted.status
         assignee = None if wanted.assignee is UNSET else wanted.assignee or ""
@@ -194,7 +198,7 @@ def _changed(ask: Ask, table: Table) -> Response:
         ask.note(
             f"{table.removesuffix('s')}.triage", name, status=status, **({} if assignee is None else {"assignee": assignee})
         )
-        return _answer(ask, here.reader.page(Query(table, {"id": (name,)}, limit=1)).rows[0])
+        return _answer(ask, ask.reader(READ[table]).one(table, name))
 
     return once(ask, change)
 
@@ -211,7 +215,7 @@ def _out_of_reach(ask: Ask, table: Table, name: str) -> Response | None:
 def _saying(ask: Ask) -> cases.Said:
     """Return who decides; under an Idempotency-Key the same decision for good, also when its answer was lost."""
     key = ask.request.headers.get("idempotency-key", "")
-    return ask.saying(f"{ask.request.method} {ask.request.url.path} {key}" if key else "")
+    return ask.saying(f"{ask.request.method} {ask.request.url.path} {key} {sha256(ask.body).hexdigest()}" if key else "")
 
 
 def _answer(ask: Ask, body: Any, status: int = 200) -> Response:

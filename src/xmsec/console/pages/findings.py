@@ -8,6 +8,7 @@ from typing import Any, get_args
 from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
+from xmsec.console.access import EVERY
 from xmsec.console.ask import Ask, Page, View
 from xmsec.console.pages.facets import counted
 from xmsec.console.pages.filters import Filter, read
@@ -88,10 +89,10 @@ def live(ask: Ask) -> Response:
     reached = ask.who.reaches("findings.read")
 
     def matches(row: Mapping[str, Any]) -> bool:
-        return ("*" in reached or row["system"] in reached) and wanted.matches(row)
+        return (EVERY in reached or row["system"] in reached) and wanted.matches(row)
 
     return StreamingResponse(
-        ask.house.live.stream(matches), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        ask.house.live.stream(matches, reached), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
     )
 
 

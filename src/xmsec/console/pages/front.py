@@ -81,8 +81,9 @@ def first_admin(ask: Ask) -> Response:
     if not problem:
         try:
             with ask.house.keep.writing():
+                if not links.use(secret, "first-admin"):  # somebody else did, meanwhile
+                    return ask.problem(410, ask.t("front.link-used"))
                 users.add(name, ask.value("password"), [Grant("admin")], "first-admin link")
-                links.use(secret, "first-admin")
         except XmsecError as error:
             problem = ask.t("front.password-length") if error.what == "password-length" else ask.t("front.name-taken")
     if problem:
@@ -107,8 +108,9 @@ def joined(ask: Ask) -> Response:
         return _joining(ask, 400, ask.t("front.not-the-same"))
     try:
         with ask.house.keep.writing():
+            if not ask.house.links.use(secret, None):  # somebody else did, meanwhile
+                return _joining(ask)
             ask.house.users.password(name, ask.value("password"), name)
-            ask.house.links.use(secret, None)
     except ConfigError:
         return _joining(ask, 400, ask.t("front.password-length"))
     return _enter(ask, name, "/")

@@ -11,7 +11,8 @@ from starlette.routing import Route
 from tests.ledgers import about
 
 from xmsec.console.access import granted
-from xmsec.console.app import Desk, Records, desk, house, routes
+from xmsec.console.app import Desk, desk, house, routes
+from xmsec.console.given import Records
 from xmsec.model.ports import Acts, Reader
 from xmsec.respond.connectors import every_connector
 from xmsec.respond.playbook import Playbook, load_playbooks

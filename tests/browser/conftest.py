@@ -20,7 +20,8 @@ from tests.playbooks import Aim, Target
 from tests.rooms import answering
 
 from xmsec.console.access import Grant
-from xmsec.console.app import Desk, Records, desk, house, routes
+from xmsec.console.app import Desk, desk, house, routes
+from xmsec.console.given import Records
 from xmsec.content.classifiers import Grades, Title, TypeGrade
 from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome

@@ -43,7 +43,7 @@ def test_a_person_is_added_by_a_link_that_is_shown_once_and_works_once(signed_in
     page.fill("#password", PASSWORD)
     page.fill("#again", PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/findings")
+    page.wait_for_url("**/situation")  # the first room
     page.goto(link)
     expect(page.locator("#password")).to_have_count(0)
     assert room.desk.users.known("li.wei", PASSWORD)

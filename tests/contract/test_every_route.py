@@ -21,7 +21,8 @@ from tests.rooms import Clock, answering, bearer
 from tests.unit.test_console_guard import Answer, Asking
 
 from xmsec.console.access import HOLDS, PERMISSIONS, ROLES, Role
-from xmsec.console.app import Records, desk, house, routes
+from xmsec.console.app import desk, house, routes
+from xmsec.console.given import Records
 from xmsec.console.openapi import document
 from xmsec.console.texts import catalogue
 from xmsec.model.ports import Acts, Flow, Query

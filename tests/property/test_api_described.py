@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 from tests.contract.every_store import Sqlite, outcomes
 from tests.rooms import Clock, answering, bearer
 
-from xmsec.console.app import Records, desk, house, routes
+from xmsec.console.app import desk, house, routes
+from xmsec.console.given import Records
 from xmsec.console.pages.table import PAGES
 from xmsec.model.clock import UTC
 from xmsec.model.ports import Query, Reader

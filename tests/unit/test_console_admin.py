@@ -15,8 +15,9 @@ from tests.rooms import NOON, Clock, answering, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
-from xmsec.console.app import Desk, Records, desk, house, routes
+from xmsec.console.app import Desk, desk, house, routes
 from xmsec.console.audit import Wanted
+from xmsec.console.given import Records
 from xmsec.console.keep import _SCHEMA, FILE, Keep
 from xmsec.console.pace import Pace
 from xmsec.console.pages.admin import chosen

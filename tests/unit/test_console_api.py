@@ -21,7 +21,8 @@ from tests.rooms import NOON, Clock, answering, bearer, rooms
 from tests.unit.test_console_guard import Answer, Asking
 
 from xmsec.console.access import PERMISSIONS, Grant
-from xmsec.console.app import Records, desk, house, routes
+from xmsec.console.app import desk, house, routes
+from xmsec.console.given import Records
 from xmsec.console.once import KEPT
 from xmsec.console.rates import PER_MINUTE, Rates
 from xmsec.ledger.book import Book

@@ -17,7 +17,8 @@ from tests.rooms import Clock, answering
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
-from xmsec.console.app import Records, desk, house, routes
+from xmsec.console.app import desk, house, routes
+from xmsec.console.given import Records
 from xmsec.content.exceptions import ExceptionFile
 from xmsec.findings.hidden import covered
 from xmsec.model.clock import DAY, EPOCH, from_rfc3339

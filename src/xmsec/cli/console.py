@@ -28,7 +28,7 @@ def console(
     from xmsec.cli.output import remark
     from xmsec.cli.rooms import ledgers_of, means_of, reasons_of, rooms, shelf_of, streams_of, trails_of
     from xmsec.cli.settings import settings
-    from xmsec.console.app import Records
+    from xmsec.console.given import Records
     from xmsec.model.errors import XmsecError
     from xmsec.model.ports import Query
     from xmsec.runtime.reasons import Newest

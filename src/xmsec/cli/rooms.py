@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from xmsec.cli.settings import Settings
-    from xmsec.console.app import Desk, Records
-    from xmsec.console.ask import Lag
+    from xmsec.console.app import Desk
+    from xmsec.console.given import Lag, Records
     from xmsec.console.live import Live
     from xmsec.content.streams import Stream
     from xmsec.ledger.book import Book
@@ -154,7 +154,7 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     lag: bytes not read yet; problems: what is wrong, a line each.
     """
     from xmsec.cli.home import now
-    from xmsec.console.app import Records
+    from xmsec.console.given import Records
     from xmsec.runtime.ledgers import Seen
     from xmsec.runtime.reasons import Newest
     from xmsec.store.acts import SqliteActs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from xmsec.console.access import Permission, Principal
 from xmsec.console.audit import Audit
+from xmsec.console.given import Records
 from xmsec.console.limits import Limits
 from xmsec.console.pace import Pace
 from xmsec.console.rates import Rates
@@ -21,17 +22,7 @@ from xmsec.console.secret import made
 from xmsec.console.sessions import Bearers, Links, Session, Sessions
 from xmsec.console.texts import Catalogue, one_language
 from xmsec.console.users import LANGUAGES, Users
-from xmsec.content.streams import Stream
-from xmsec.ledger.book import Book
-from xmsec.ledger.entries import Entries
-from xmsec.model.clock import EPOCH
-from xmsec.model.ports import Acts, Flow, Reader
-from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import Place, Said
-from xmsec.runtime.exceptions import Shelf
-from xmsec.runtime.ledgers import Ledgers
-from xmsec.runtime.reasons import Reason
-from xmsec.runtime.trails import Trails
 
 if TYPE_CHECKING:
     from xmsec.console.keep import Keep
@@ -51,39 +42,12 @@ class Renders(Protocol):
 
 
 _IN_ADDRESSES = "/%?#=&:@[]!$'()*+,;"  # stay as they are; all else is no text of a header
-Flows = Callable[[], Mapping[str, Flow] | None]
-Lag = Callable[[], Mapping[tuple[str, ...], float]]
-
-
-Why = Callable[[Sequence[str], Sequence[str]], Sequence[Reason]]  # of a finding's types and datasets
-
-
-def unexplained(_: Sequence[str], __: Sequence[str]) -> Sequence[Reason]:
-    """Give no reasons for a grade."""
-    return ()
-
-
-def unwritten() -> Book:
-    """Return a ledger that knows nothing."""
-    return Book(Entries(as_of=EPOCH, revision=0))
-
-
-def unknown() -> None:
-    """Say that nobody counts what streams bring."""
 
 
 class House(msgspec.Struct, frozen=True):
-    """What all pages share.
+    """What all pages share. records: what they show and change; hosts: names under which it is asked for."""
 
-    reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
-    answered with; streams: of the content; flows: what they brought, None where nobody counts; lag: bytes that were not read
-    yet; exceptions: where they lie; book: the ledger; why: reasons of a grade; problems: what is wrong with the deployment;
-    trails: what they are followed over; ledgers: how the ledger is reviewed; hosts: names under which it is asked for.
-    """
-
-    reader: Callable[[], Reader]
-    acts: Acts
-    means: Means
+    records: Records
     keep: Keep
     users: Users
     sessions: Sessions
@@ -96,17 +60,7 @@ class House(msgspec.Struct, frozen=True):
     render: Renders
     live: Live
     now: Callable[[], datetime]
-    zone: tzinfo
-    streams: Mapping[str, Stream]
-    flows: Flows
-    lag: Lag
     pace: Pace
-    exceptions: Shelf | None = None
-    book: Callable[[], Book] = unwritten
-    why: Why = unexplained
-    problems: Callable[[], Sequence[str]] = tuple
-    trails: Trails | None = None
-    ledgers: Ledgers | None = None
     hosts: frozenset[str] = frozenset()
 
 
@@ -144,11 +98,11 @@ class Ask:
 
     def reader(self, permission: Permission) -> Scoped:
         """Return the records of those systems for which a permission is held."""
-        return Scoped(self.house.reader(), self.who, permission)
+        return Scoped(self.house.records.reader(), self.who, permission)
 
     def place(self, permission: Permission) -> Place:
         """Return where decisions on records of those systems are recorded."""
-        return Place(self.reader(permission), self.house.acts)
+        return Place(self.reader(permission), self.house.records.acts)
 
     def saying(self, key: str = "") -> Said:
         """Return who decides, now. key: of the form, the same when it is sent again."""

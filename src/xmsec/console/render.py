@@ -71,10 +71,10 @@ class Renderer:
         """Return the page. facts: what this template needs beside what every one has."""
 
         def when(text: str, form: str = "%m-%d %H:%M:%S") -> str:
-            return f"{from_rfc3339(text).astimezone(ask.house.zone):{form}}"
+            return f"{from_rfc3339(text).astimezone(ask.house.records.zone):{form}}"
 
         def typed(at: datetime | None) -> str:
-            return "" if at is None else f"{at.astimezone(ask.house.zone):%Y-%m-%dT%H:%M}"
+            return "" if at is None else f"{at.astimezone(ask.house.records.zone):%Y-%m-%dT%H:%M}"
 
         def asset(name: str) -> str:
             return f"/static/{name}?v={self._static[name].mark}"

@@ -169,7 +169,7 @@ def _tokens(ask: Ask, status: int = 200, **facts: Any) -> Response:
 def _choices(ask: Ask) -> Mapping[str, Any]:
     """Return roles and systems that can be given: those of the content, and those that somebody holds."""
     held = {system for one in ask.house.users.every() for grant in one.grants for system in grant.systems}
-    systems = sorted({*held, *(stream.system for stream in ask.house.streams.values())} - {EVERY})
+    systems = sorted({*held, *(stream.system for stream in ask.house.records.streams.values())} - {EVERY})
     return {"roles": ROLES, "systems": systems}
 
 

@@ -84,7 +84,7 @@ def labels(ask: Ask) -> Response:
     """List what fields are judged to hold, by dataset and field."""
     asked = parameters(ask.request, LabelsAsked)
     reached, start = ask.who.reaches("ledger.read"), place(asked)
-    book = ask.house.book()
+    book = ask.house.records.book()
     found = [
         LabelRecord(**msgspec.structs.asdict(label), system=dataset.system)
         for dataset in book.entries.datasets
@@ -102,7 +102,7 @@ def labels(ask: Ask) -> Response:
 def runs(ask: Ask) -> Response:
     """List playbook runs, the latest first."""
     asked = parameters(ask.request, Asked)
-    known = list(reversed(ask.house.means.runs.runs()))
+    known = list(reversed(ask.house.records.means.runs.runs()))
     start = after(asked)
     if start is not None and start not in known:
         raise InputError("bad-cursor", remedy="take it from the page before, unchanged")
@@ -110,7 +110,7 @@ def runs(ask: Ask) -> Response:
     rows: list[RunRecord] = []
     reader, all_systems = ask.reader("runs.read"), EVERY in ask.who.reaches("runs.read")
     for name in names:
-        row = _run(ask, name, ask.house.means.runs.entries(name))
+        row = _run(ask, name, ask.house.records.means.runs.entries(name))
         if all_systems or reader.one("incidents", row.incident) is not None:
             rows.append(row)
         if len(rows) > asked.limit:
@@ -121,7 +121,7 @@ def runs(ask: Ask) -> Response:
 
 def _run(ask: Ask, name: str, entries: Sequence[Entry]) -> RunRecord:
     first, last = entries[0], entries[-1]
-    stands = ask.house.means.stands(entries)
+    stands = ask.house.records.means.stands(entries)
     doing = "unknown" if stands is None else stands.doing
     return RunRecord(
         name, first.body.get("playbook", ""), first.body.get("incident", ""), doing, last.step, last.by, from_rfc3339(last.at)

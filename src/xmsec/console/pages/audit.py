@@ -20,7 +20,7 @@ CHARACTERS = 128
 def listed(ask: Ask) -> Response:
     """Show the latest entries that are meant, a page at a time."""
     _whole(ask)
-    asked, zone = ask.request.query_params, ask.house.zone
+    asked, zone = ask.request.query_params, ask.house.records.zone
     kind, by, what = (asked.get(name, "").strip()[:CHARACTERS] for name in ("kind", "by", "what"))
     wanted = Wanted(kind, by, what, moment(asked.get("since", ""), zone), moment(asked.get("until", ""), zone))
     before = asked.get("before", "")

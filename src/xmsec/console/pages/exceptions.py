@@ -85,7 +85,7 @@ def make(ask: Ask) -> Response:
     ask.note("exception.added", placed.file.id, **said, covered=str(len(ids)))
     if not ask.partial:
         return ask.go("/findings/exceptions")
-    answer = ask.page("exceptions_made.html", file=placed.file, covered=len(ids), at_once=ask.house.flows() is not None)
+    answer = ask.page("exceptions_made.html", file=placed.file, covered=len(ids), at_once=ask.house.records.flows() is not None)
     answer.headers["hx-trigger-after-swap"] = "excepted"
     return answer
 
@@ -122,9 +122,9 @@ def _reaches(systems: frozenset[str], file: ExceptionFile) -> bool:
 
 
 def _shelf(ask: Ask) -> Shelf:
-    if ask.house.exceptions is None:
+    if ask.house.records.exceptions is None:
         raise PolicyError(ask.t("exceptions.none-here"))
-    return ask.house.exceptions
+    return ask.house.records.exceptions
 
 
 def _form(ask: Ask, given: QueryParams, *, filled: bool) -> Form:
@@ -146,7 +146,7 @@ def _form(ask: Ask, given: QueryParams, *, filled: bool) -> Form:
 
 def _day(ask: Ask, text: str) -> datetime:
     """Read a day, at whose end the exception expires; without one, the usual span from now."""
-    zone, days = ask.house.zone, timedelta(days=1)
+    zone, days = ask.house.records.zone, timedelta(days=1)
     try:
         day = min(max(from_rfc3339(f"{text}T00:00:00Z"), EPOCH), FAR).replace(tzinfo=zone)  # a year away at most is taken
     except InputError:
@@ -186,7 +186,7 @@ def _hidden(ask: Ask, form: Form) -> Mapping[str, Any]:
 
 
 def _shown(ask: Ask, form: Form, problem: str = "") -> Response:
-    zone = ask.house.zone
+    zone = ask.house.records.zone
     last = (ask.house.now() + LONGEST - timedelta(days=1)).astimezone(zone)
     return ask.page(
         "exceptions_form.html" if ask.partial else "exceptions_alone.html",

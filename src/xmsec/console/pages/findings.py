@@ -56,7 +56,7 @@ def one(ask: Ask) -> Response:
     others = ask.reader("findings.read").page(Query("findings", where, limit=EARLIER + 1)).rows
     labels: Any = finding.get("labels") or ()
     datasets: Any = finding.get("datasets") or ()
-    facts: dict[str, Any] = {"f": finding, "why": ask.house.why(labels, datasets), "datasets": datasets}
+    facts: dict[str, Any] = {"f": finding, "why": ask.house.records.why(labels, datasets), "datasets": datasets}
     facts["earlier"] = [row for row in others if row["id"] != finding["id"]][:EARLIER]
     return ask.page("findings_detail.html" if ask.partial else "findings_one.html", **facts)
 
@@ -101,7 +101,7 @@ def save_view(ask: Ask) -> Response:
     name = ask.value("name").strip()[:40]
     if name:
         with ask.house.keep.writing() as connection:
-            row = (ask.who.name, "findings", name, read(QueryParams(ask.value("query")), ask.house.zone).encoded)
+            row = (ask.who.name, "findings", name, read(QueryParams(ask.value("query")), ask.house.records.zone).encoded)
             connection.execute("INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?)", row)
     return ask.page("findings_views.html", views=_views(ask))
 
@@ -123,7 +123,7 @@ def _views(ask: Ask) -> Sequence[tuple[str, str]]:
 
 
 def _wanted(ask: Ask) -> Filter:
-    return read(ask.request.query_params, ask.house.zone)
+    return read(ask.request.query_params, ask.house.records.zone)
 
 
 PAGE = Page(

@@ -28,7 +28,7 @@ WHO = ("user", "address", "device")  # entities that use data
 
 def drawn(ask: Ask, reader: Scoped, span: Span) -> Mapping[str, Any]:
     """Return the graph: consumer → dataset → system. kind of an edge: declared, suspicious, or both; more: not drawn."""
-    book, reached = ask.house.book(), ask.who.reaches("situation.read")
+    book, reached = ask.house.records.book(), ask.who.reaches("situation.read")
     systems = {one.name: one.system for one in book.entries.datasets if EVERY in reached or one.system in reached}
     declared = {
         (who, dataset)

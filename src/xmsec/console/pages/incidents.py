@@ -78,7 +78,7 @@ def heads(reader: Scoped, rows: Sequence[dict[str, Any]]) -> dict[str, Head]:
 
 def _waiting(ask: Ask, incidents: Sequence[str]) -> set[str]:
     """Return those of which a playbook run waits for a person."""
-    means = ask.house.means
+    means = ask.house.records.means
     stands = [(entries[0], means.stands(entries)) for entries in means.runs.of(incidents).values()]
     return {first.body.get("incident", "") for first, at in stands if at is not None and at.doing == "wait"}
 
@@ -95,7 +95,7 @@ def one(ask: Ask) -> Response:
 def _merged_into(ask: Ask, incident: str) -> str | None:
     reader = ask.reader("incidents.read")
     for _ in range(PARTS):
-        merges = [act for act in ask.house.acts.of(incident) if act.kind == "merge" and incident in act.incidents]
+        merges = [act for act in ask.house.records.acts.of(incident) if act.kind == "merge" and incident in act.incidents]
         if not merges:
             return None
         incident = merges[-1].incident
@@ -106,7 +106,7 @@ def _merged_into(ask: Ask, incident: str) -> str | None:
 
 def _shown(ask: Ask, incident: str, status: int = 200, problem: str = "") -> Response:
     place = ask.place("incidents.read")
-    course = cases.course(place, ask.house.means.runs, incident, MOST)
+    course = cases.course(place, ask.house.records.means.runs, incident, MOST)
     row = course.incident
     if course.scope is not None and course.scope.grades:
         ask.note("graded.read", incident, grade=next(iter(course.scope.grades)))
@@ -207,7 +207,7 @@ def begin(ask: Ask) -> Response:
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
         playbook = ask.value("playbook")
-        run, _ = approval.begin(ask.house.means, playbook, cases.told_of(place.reader, row["id"]), ask.who.name)
+        run, _ = approval.begin(ask.house.records.means, playbook, cases.told_of(place.reader, row["id"]), ask.who.name)
         ask.note("run.begin", run, incident=row["id"], playbook=playbook)
         return f"{row['id']}#run-{run}"
 
@@ -219,8 +219,8 @@ def decide_run(ask: Ask) -> Response:
     run, action = ask.request.path_params["run"], ask.value("action")
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
-        means = ask.house.means
-        entries = means.runs.of(ask.house.acts.parts(row["id"])).get(run, ())
+        means = ask.house.records.means
+        entries = means.runs.of(ask.house.records.acts.parts(row["id"])).get(run, ())
         stands = means.stands(entries)
         if not entries:
             raise ConfigError("no such run", where=row["id"], remedy="load the page again")
@@ -290,7 +290,7 @@ def _saying(ask: Ask, *what: str) -> cases.Said:
 
 
 def _wanted(ask: Ask) -> Filter:
-    return read(ask.request.query_params, ask.house.zone, "incidents")
+    return read(ask.request.query_params, ask.house.records.zone, "incidents")
 
 
 PAGE = Page(

@@ -84,7 +84,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def listed(ask: Ask) -> Response:
     """List the datasets that who asks may see."""
-    ledgers = ask.house.ledgers
+    ledgers = ask.house.records.ledgers
     if ledgers is None:
         return ask.problem(404, ask.t("ledger.elsewhere"))
     asked, book, inside = ask.request.query_params, ledgers.book(), _inside(ask)
@@ -121,7 +121,7 @@ def dataset(ask: Ask) -> Response:
 
 def review(ask: Ask) -> Response:
     """Accept or reject a proposed label, with a reason; or take a rejection back."""
-    ledgers = ask.house.ledgers
+    ledgers = ask.house.records.ledgers
     place = (ask.value("dataset"), ask.value("field"), ask.value("type"))
     known = None if ledgers is None else ledgers.book().dataset(place[0])
     if ledgers is None or known is None or not ask.who.may("ledger.review", known.system):
@@ -151,7 +151,7 @@ def review(ask: Ask) -> Response:
 
 
 def _dataset(ask: Ask, name: str, status: int = 200, problem: str = "") -> Response:
-    ledgers = ask.house.ledgers
+    ledgers = ask.house.records.ledgers
     found = None if ledgers is None else ledgers.book().dataset(name)
     if ledgers is None or found is None or not _inside(ask)(found.system):
         return ask.problem(404, ask.t("ledger.gone"))

@@ -67,7 +67,7 @@ def begun(ask: Ask, runs: Mapping[str, Sequence[Entry]]) -> list[Plan]:
 
 
 def _begun(ask: Ask, run: str, entries: Sequence[Entry]) -> Plan:
-    means = ask.house.means
+    means = ask.house.records.means
     name = entries[0].body.get("playbook", "")
     known, incident, stands = means.playbooks.get(name), about(entries), means.stands(entries)
     follows = means.runs.follows(run)
@@ -80,7 +80,7 @@ def _begun(ask: Ask, run: str, entries: Sequence[Entry]) -> Plan:
 def possible(ask: Ask, incident: Incident, runs: Iterable[str], wished: Iterable[str]) -> list[Plan]:
     """Show what could be begun for an incident, what its findings ask for first."""
     found = []
-    for name, playbook in sorted(ask.house.means.playbooks.items()):
+    for name, playbook in sorted(ask.house.records.means.playbooks.items()):
         run = intent_id(name, incident.id)
         if run not in runs:
             lines = _lines(ask, playbook, incident, run, (), None)
@@ -92,7 +92,7 @@ def _lines(
     ask: Ask, playbook: Playbook, incident: Incident, run: str, entries: Sequence[Entry], stands: Next | None
 ) -> Sequence[Line]:
     """Rehearse a playbook: nothing is asked or changed outside. What cannot be planned, for want of an address, is empty."""
-    means = ask.house.means
+    means = ask.house.records.means
     try:
         told = Driver(playbook, incident, means.runs, means.connectors, "").rehearse(run)
     except XmsecError:
@@ -123,5 +123,5 @@ def _line(ask: Ask, one: Rehearsed, number: int, entries: Sequence[Entry], stand
 
 def step_name(ask: Ask, run: Sequence[Entry], step: str) -> str:
     """Return what content calls a step of a run."""
-    known = ask.house.means.playbooks.get(run[0].body.get("playbook", "")) if run else None
+    known = ask.house.records.means.playbooks.get(run[0].body.get("playbook", "")) if run else None
     return known.steps[step].name if known is not None and step in known.steps else step

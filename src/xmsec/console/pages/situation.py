@@ -50,7 +50,7 @@ def _gravest(reader: Scoped) -> Sequence[Mapping[str, Any]]:
 def _charts(ask: Ask, reader: Scoped, span: Span) -> Mapping[str, Any]:
     """Findings by severity, and by system, each step of the span; with the lists that bars lead to."""
     form = "%m-%d" if span.step >= timedelta(days=1) else "%m-%d %H:%M"
-    labels = [f"{at.astimezone(ask.house.zone):{form}}" for at in span.steps]
+    labels = [f"{at.astimezone(ask.house.records.zone):{form}}" for at in span.steps]
     counts = reader.course(span.query(), span.step, ("severity", "system"))
     steps = len(labels)
     by_system = _rows(((number, system, count) for (number, (_, system)), count in counts.items()), steps)

@@ -69,9 +69,9 @@ def figures(ask: Ask) -> Response:
 
 def figures_of(ask: Ask, permission: Permission) -> Mapping[str, Any]:
     """Return what all streams brought that a permission reaches."""
-    flows = ask.house.flows()
+    flows = ask.house.records.flows()
     reached = ask.who.reaches(permission)
-    names = sorted({*ask.house.streams, *(flows or {})})
+    names = sorted({*ask.house.records.streams, *(flows or {})})
     seen = [name for name in names if EVERY in reached or name.partition(".")[0] in reached]
     sources = _sources(ask, seen, flows)
     refused = [(name, *why, total) for name in seen if flows and name in flows for why, total in flows[name].refused.items()]
@@ -91,12 +91,12 @@ def _health(ask: Ask) -> Health:
     home = ask.house.keep.path.parent
     store = home / STORE
     size = store.stat().st_size if store.exists() else None
-    return Health(ask.house.problems(), size, shutil.disk_usage(home).free)
+    return Health(ask.house.records.problems(), size, shutil.disk_usage(home).free)
 
 
 def dead(ask: Ask) -> Response:
     """Show the latest records that were refused: where they stand and why, never what they hold."""
-    if ask.house.flows() is None:
+    if ask.house.records.flows() is None:
         return ask.page("sources_dead.html", rows=(), next=None, stream="")
     stream = ask.request.query_params.get("stream", "")
     where: dict[str, tuple[str, ...]] = {"stream": (stream,)} if stream else {}
@@ -108,12 +108,12 @@ def dead(ask: Ask) -> Response:
 def _sources(ask: Ask, names: Sequence[str], flows: Mapping[str, Flow] | None) -> list[Source]:
     rates = ask.house.pace.rates({name: flow.records for name, flow in flows.items()}) if flows is not None else None
     lag: dict[str, int] = {}
-    for (name, *_), behind in ask.house.lag().items():
+    for (name, *_), behind in ask.house.records.lag().items():
         lag[name] = lag.get(name, 0) + int(behind)
     told = _silences(ask)
     sources = []
     for name in names:
-        stream, flow = ask.house.streams.get(name), (flows or {}).get(name)
+        stream, flow = ask.house.records.streams.get(name), (flows or {}).get(name)
         silent = _silent(stream, flow, ask.house.now())
         rate = None if rates is None or flow is None else rates.get(name, 0.0)
         sources.append(Source(name, stream, flow, rate, lag.get(name), silent, told.get(name, "")))

@@ -53,6 +53,6 @@ def asked_for(ask: Ask, reader: Scoped) -> Span:
     latest = reader.page(Query("findings", limit=1)).rows
     if latest and (last := from_rfc3339(latest[0]["time"])) < now - whole:
         now, past = last, True
-    midnight = now.astimezone(ask.house.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now.astimezone(ask.house.records.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     until = midnight + ((now - midnight) // step + 1) * step
     return Span(name, until - whole, until, step, past)

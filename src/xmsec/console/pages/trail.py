@@ -52,16 +52,16 @@ class Actor(msgspec.Struct, frozen=True):
 def form(ask: Ask) -> Response:
     """Show the form, filled in as a link says; nothing is asked before a reason is given."""
     asked = ask.request.query_params
-    since, until = (moment(asked.get(name, ""), ask.house.zone) for name in ("since", "until"))
+    since, until = (moment(asked.get(name, ""), ask.house.records.zone) for name in ("since", "until"))
     typed = Question(_of(asked.get("of", "")), asked.get("name", ""), "", since, until)
     return _shown(ask, typed) if _kept(ask, typed) == typed else ask.go("/trail")
 
 
 def ask_for(ask: Ask) -> Response:
     """Answer a question, on record."""
-    since, until = (moment(ask.value(name), ask.house.zone) for name in ("since", "until"))
+    since, until = (moment(ask.value(name), ask.house.records.zone) for name in ("since", "until"))
     name, reason = ask.value("name").strip()[:VALUE_BYTES], ask.value("reason").strip()[:REASON]
-    trails = ask.house.trails
+    trails = ask.house.records.trails
     reason = reason if trails is None else trails.tokened(reason)[-1]
     asked = Question(_of(ask.value("of")), name, reason, since, until)
     if not name or not reason or trails is None:
@@ -102,7 +102,7 @@ def _kept(ask: Ask, asked: Question) -> Question:
     """Forget what may be a value."""
     if is_token(asked.name) or not asked.name:
         return asked
-    trails = ask.house.trails
+    trails = ask.house.records.trails
     name = "" if asked.of == "subject" or trails is None else trails.tokened(asked.name)[-1]
     return msgspec.structs.replace(asked, name=name)
 
@@ -145,7 +145,7 @@ def actors(touches: Sequence[Touch]) -> list[Actor]:
 
 
 def _shown(ask: Ask, question: Question, status: int = 200, **facts: Any) -> Response:
-    trails = ask.house.trails
+    trails = ask.house.records.trails
     mine = [] if trails is None else trails.inquiries.latest(ask.who.name, MINE)
     given: Mapping[str, Any] = {"problem": "", "answer": None, "cut": False, "names": (), **facts}
     return ask.page("trail.html", status, question=question, mine=mine, rows=ROWS, seconds=LONGEST.seconds, **given)

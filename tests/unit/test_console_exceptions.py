@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -22,6 +23,7 @@ from xmsec.console.given import Records
 from xmsec.content.exceptions import ExceptionFile
 from xmsec.findings.hidden import covered
 from xmsec.model.clock import DAY, EPOCH, from_rfc3339
+from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Query
 from xmsec.model.types import Finding, Raw, Tick
 from xmsec.runtime.assemble import excepted
@@ -162,6 +164,20 @@ def test_a_road_takes_up_the_exceptions_that_lie_there_now(store: Sqlite, ask: A
     (file,) = Shelf((), tmp_path).files()
     assert [road.exceptions.judge([finding])[0].exception for road in (before, after)] == [None, file.id]
     assert before.revisions.content != after.revisions.content
+
+
+def test_of_many_who_take_a_name_at_once_one_has_it_whole(tmp_path: Path) -> None:
+    def write(author: str) -> str:
+        rest = {"reason": "r" * 5_000, "owner": "o", "start": EPOCH, "expires": EPOCH + DAY, "when": {"detector": ("d",)}}
+        try:
+            return str(add((), tmp_path, Draft(id="x", author=author, **rest)).file.author)  # type: ignore[arg-type]
+        except ConfigError:
+            return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        (author,) = {*threads.map(write, "abcdefgh")} - {""}
+    assert [file.author for file in Shelf((), tmp_path).files()] == [author]
+    assert [path.name for path in (tmp_path / "exceptions").iterdir()] == ["x.yaml"]
 
 
 def test_a_service_follows_what_is_written_while_it_runs(tmp_path: Path) -> None:

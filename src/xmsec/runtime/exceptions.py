@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 
@@ -73,8 +74,11 @@ def add(dirs: Sequence[Path], home: Path, draft: Draft) -> Placed:
     """Write a draft as a new exception of this home. Raises ContentError, and ConfigError when the name is taken."""
     placed = drafted(draft, home / FOLDER)
     if placed.file.id in {one.file.id for one in load_exceptions([*dirs, home])[0]} or placed.path.exists():
-        raise ConfigError(f'exception "{placed.file.id}" is there already', where=FOLDER, remedy="choose another name")
-    _put(placed.path, placed.file)
+        raise _taken(placed.file.id)
+    try:
+        _put(placed.path, placed.file, os.link)  # which replaces nothing: somebody else may have taken the name meanwhile
+    except FileExistsError as error:
+        raise _taken(placed.file.id) from error
     return placed
 
 
@@ -122,13 +126,20 @@ def watch(home: Path) -> Callable[[], bool]:
     return changed
 
 
-def _put(path: Path, file: ExceptionFile) -> None:
-    """Write by rename, durably: it is there whole, or not."""
+def _taken(name: str) -> ConfigError:
+    return ConfigError(f'exception "{name}" is there already', where=FOLDER, remedy="choose another name")
+
+
+def _put(path: Path, file: ExceptionFile, place: Callable[[Path, Path], None] = os.replace) -> None:
+    """Write durably: it is there whole, or not, whoever else writes it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as out:
-        out.write(written(file))
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{token_hex(4)}.part")
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            out.write(written(file))
+            out.flush()
+            os.fsync(out.fileno())
+        place(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)

@@ -151,3 +151,9 @@ def test_a_number_of_entries_that_nobody_can_have_seen_is_none(office: Office) -
     office(page, {"csrf": csrf, "playbook": "contain-account"}, cookie=cookie)
     said = {"csrf": csrf, "action": "approve", "step": "none", "seen": "9" * 5_000}
     assert office(f"{page}/{intent_id('contain-account', office.incident)}", said, cookie=cookie).status == 409
+
+
+def test_a_list_of_the_api_that_gives_a_core_record_is_noted(office: Office) -> None:
+    for systems, noted in ((("ours",), []), (("theirs",), ["core"])):
+        office("/api/findings", authorization=bearer(office.desk, "viewer", *systems))
+        assert [one.body["grade"] for one in office.desk.audit.entries() if one.kind == "graded.read"] == noted

@@ -284,6 +284,18 @@ def test_of_many_who_use_a_link_at_once_one_is_let_in(ask: Asking) -> None:
     assert len(ask.desk.users.every()) == 1
 
 
+def test_a_link_of_somebody_who_is_disabled_sets_no_password(ask: Asking) -> None:
+    ask.session(Grant("viewer"), name="wang")
+    secret = ask.desk.links.invite("wang", WINDOW)
+    door = ask(f"/join/{secret}")
+    (csrf,) = re.findall(r'name="csrf" value="([0-9a-f]{64})"', door.text)
+    ask.desk.users.disable("wang", "test")
+    form = {"password": "another long one", "again": "another long one", "csrf": csrf}
+    assert ask(f"/join/{secret}", form, cookie=f"xmsec-visit={door.cookies['visit']}").status == 410
+    ask.desk.users.disable("wang", "test", disabled=False)
+    assert ask.desk.users.known("wang", PASSWORD)
+
+
 def test_a_machine_bears_no_name_of_a_person(ask: Asking) -> None:
     ask.session(Grant("viewer"), name="wang")
     with pytest.raises(ConfigError, match="taken"):

@@ -158,9 +158,10 @@ def test_what_is_rejected_stays_so_when_it_is_observed_again(ask: Asking, store:
         ({"verdict": "delete"}, 400),
         ({"grade": "secret"}, 400),
         ({"type": "CN_NAME"}, 400),
+        ({"verdict": "refuse", "type": "CN_NAME"}, 400),
         ({"dataset": "nothing"}, 404),
     ],
-    ids=["no reason", "no reason to reject", "no verdict", "no grade", "never observed", "no dataset"],
+    ids=["no reason", "no reason to reject", "no verdict", "no grade", "never observed", "rejected beforehand", "no dataset"],
 )
 def test_what_cannot_be_decided_changes_nothing(ask: Asking, given: dict[str, str], status: int, tmp_path: Path) -> None:
     assert ask("/ledger/review", verdict(**given), authorization=bearer(ask.desk, "data-officer")).status == status

@@ -102,7 +102,7 @@ def joined(ask: Ask) -> Response:
     """Set the password of whom the link names, use the link up, and let them in."""
     secret = ask.request.path_params["secret"]
     name = ask.house.links.invited(secret)
-    if name is None:
+    if name is None or ask.house.users.principal(name) is None:  # disabled meanwhile
         return _joining(ask)
     if ask.value("password") != ask.value("again"):
         return _joining(ask, 400, ask.t("front.not-the-same"))

@@ -132,6 +132,8 @@ def review(ask: Ask) -> Response:
     if not reason and verdict != REOPEN:
         return _dataset(ask, place[0], 400, ask.t("ledger.no-reason"))
     refusals, now = Refusals(ask.house.keep), ask.house.now()
+    if verdict == REFUSE and place not in {one.place for one in ledgers.proposals(place[:1], now)[place[0]]}:
+        raise InputError("no such proposal", where="ledger", remedy="load the page again")  # none is rejected beforehand
     facts = {"field": place[1], "type": place[2], "reason": reason}
     if verdict == ACCEPT:
         grade = next((level for level in LEVELS if level == ask.value("grade")), None)

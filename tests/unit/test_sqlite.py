@@ -6,9 +6,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import msgspec
 import pytest
@@ -195,3 +197,20 @@ def test_a_state_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another version"):
         SqliteStates(store.connection, {"d": str}).get("d", key(1))
     store.close()
+
+
+def test_of_many_processes_that_open_an_older_store_at_once_none_fails(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        for number, script in versions()[:7]:
+            old.executescript(f"{script}\nPRAGMA user_version = {number};")
+    start = Barrier(4)
+
+    def opened(_: int) -> int:
+        start.wait()
+        with closing(connect(path)) as connection:  # each as a process of its own would
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert {*threads.map(opened, range(4))} == {versions()[-1][0]}

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import RLock
 
 from xmsec.model.errors import ConfigError
+from xmsec.store.migrate import whole
 
 FILE = "console.sqlite"
 _SCHEMA = """
@@ -91,7 +92,7 @@ class Keep:
             if present > len(_VERSIONS):
                 raise ConfigError("written by a newer xmsec", where=str(self.path), remedy="upgrade xmsec")
             for script in _VERSIONS[present:]:
-                for statement in _statements(script):
+                for statement in whole(script):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
 
@@ -119,13 +120,3 @@ class Keep:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script where SQLite says that a statement is whole: a trigger holds semicolons of its own."""
-    held = ""
-    for piece in script.split(";"):
-        held += piece + ";"
-        if sqlite3.complete_statement(held):
-            yield held
-            held = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from importlib import resources
 
 from xmsec.model.errors import ConfigError
@@ -27,7 +28,26 @@ def migrate(connection: sqlite3.Connection, where: str) -> None:
         )
     for number, statements in known:
         if number > present:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{statements}\nPRAGMA user_version = {number};\nCOMMIT;")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if number > _version(connection):  # another process may have brought it there while this one waited
+                    for statement in whole(statements):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number}")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+
+def whole(script: str) -> Iterator[str]:
+    """Cut a script where SQLite says that a statement is whole: a trigger holds semicolons of its own."""
+    held = ""
+    for piece in script.split(";"):
+        held += piece + ";"
+        if sqlite3.complete_statement(held):
+            yield held
+            held = ""
 
 
 def _version(connection: sqlite3.Connection) -> int:

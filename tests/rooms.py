@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from starlette.routing import Route
+from tests.contract.every_store import Sqlite, outcomes
 from tests.ledgers import about
 
 from xmsec.console.access import granted
@@ -58,6 +59,18 @@ def rooms(
     finally:
         connections.close()
         kept.keep.close()
+
+
+@contextmanager
+def furnished(folder: Path, clock: Clock) -> Iterator[tuple[Sqlite, Connections, Desk]]:
+    """Open a store with what the toys found in it, connections beside its own, and the console's own file."""
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(Sqlite(folder)))
+        store.commit(outcomes(60))
+        connections = stack.enter_context(closing(Connections(folder / "store.sqlite")))
+        kept = desk(folder, clock)
+        stack.callback(kept.keep.close)
+        yield store, connections, kept
 
 
 def playbooks(*content: Path) -> dict[str, Playbook]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
-from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import Clock, answering, bearer
+from tests.contract.every_store import Sqlite
+from tests.rooms import Clock, answering, bearer, furnished
 from tests.unit.test_console_guard import Answer, Asking
 
 from xmsec.console.access import HOLDS, PERMISSIONS, ROLES, Role
-from xmsec.console.app import desk, house, routes
+from xmsec.console.app import house, routes
 from xmsec.console.given import Records
 from xmsec.console.openapi import document
 from xmsec.console.texts import catalogue
@@ -101,12 +100,7 @@ def _flows(connections: Connections) -> Mapping[str, Flow]:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     clock = Clock()
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(Sqlite(tmp_path)))
-        store.commit(outcomes(60))
-        connections = stack.enter_context(closing(Connections(tmp_path / "store.sqlite")))
-        kept = desk(tmp_path, clock)
-        stack.callback(kept.keep.close)
+    with furnished(tmp_path, clock) as (store, connections, kept):
         acts, means = answering(connections, clock)
         reader, figures = partial(_reader, connections), partial(_flows, connections)
         records = Records(reader, acts, means, UTC, flows=figures, exceptions=Shelf((), tmp_path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,10 +15,9 @@ from schemathesis.checks import not_a_server_error, response_schema_conformance,
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, negative_data_rejection, positive_data_acceptance
 from starlette.applications import Starlette
-from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import Clock, answering, bearer
+from tests.rooms import Clock, answering, bearer, furnished
 
-from xmsec.console.app import desk, house, routes
+from xmsec.console.app import house, routes
 from xmsec.console.given import Records
 from xmsec.console.pages.table import PAGES
 from xmsec.model.clock import UTC
@@ -49,12 +47,7 @@ class Served(NamedTuple):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder, clock = tmp_path_factory.mktemp("api"), Clock()
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(Sqlite(folder)))
-        store.commit(outcomes(60))
-        connections = stack.enter_context(closing(Connections(folder / "store.sqlite")))
-        kept = desk(folder, clock)
-        stack.callback(kept.keep.close)
+    with furnished(folder, clock) as (store, connections, kept):
         acts, means = answering(connections, clock)
         records = Records(partial(_reader, connections), acts, means, UTC)
         shared = house(records, kept, clock, frozenset({HOST}), per_minute=1_000_000)

@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,11 +116,12 @@ def test_counts_and_statuses_are_those_of_all_rows(ops: Sequence[Op], since: int
         of = Counter(system for row in reader.page(Query("incidents", limit=100)).rows for system in row["systems"])
         assert {system: count for (system,), count in reader.count(Query("incidents"), ("system",)).items()} == of
         if since is not None:
-            step = timedelta(hours=7)
-            steps = Counter(((from_rfc3339(row["time"]) - bounds[0]) // step, (row["severity"],)) for row in rows)  # type: ignore[operator]  # since is given
-            assert Counter(reader.course(query, step, ("severity",))) == steps
+            start = EPOCH + timedelta(hours=since)
+            for step, by in ((timedelta(hours=7), "severity"), (timedelta(minutes=90), "system"), (timedelta(days=1), "grade")):
+                steps = Counter(((from_rfc3339(row["time"]) - start) // step, (_value(row, by),)) for row in rows)
+                assert Counter(reader.course(query, step, (by,))) == steps
         assert store.connection.execute("SELECT count(*) FROM tally WHERE total <= 0").fetchone() == (0,)
 
 
-def _value(row: dict[str, object], name: str) -> str:
-    return str(row["entity"]["type"] if name == "entity.type" else row[name] or "")  # type: ignore[index]  # an object
+def _value(row: dict[str, Any], name: str) -> str:
+    return str(row["entity"]["type"] if name == "entity.type" else row[name] or "")

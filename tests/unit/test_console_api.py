@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ import schemathesis
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import NOON, Clock, answering, bearer, rooms
+from tests.rooms import NOON, Clock, answering, bearer, furnished, rooms
 from tests.unit.test_console_guard import Answer, Asking
 
 from xmsec.console.access import PERMISSIONS, Grant
-from xmsec.console.app import desk, house, routes
+from xmsec.console.app import house, routes
 from xmsec.console.given import Records
 from xmsec.console.once import KEPT
 from xmsec.console.rates import PER_MINUTE, Rates
@@ -34,7 +34,6 @@ from xmsec.runtime.approval import begin
 from xmsec.runtime.declared import INGEST
 from xmsec.runtime.service import application
 from xmsec.store.read import SqliteReader
-from xmsec.store.readers import Connections
 
 
 @pytest.fixture
@@ -62,12 +61,7 @@ LEDGER = Book(
 def whole(tmp_path: Path) -> Iterator[Asking]:
     """With something in every list."""
     clock = Clock()
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(Sqlite(tmp_path)))
-        store.commit(outcomes(60))
-        connections = stack.enter_context(closing(Connections(tmp_path / "store.sqlite")))
-        kept = desk(tmp_path, clock)
-        stack.callback(kept.keep.close)
+    with furnished(tmp_path, clock) as (store, connections, kept):
         acts, means = answering(connections, clock)
         for row in store.reader.page(Query("incidents", limit=2)).rows:
             begin(means, "contain-account", means.incident(row["id"]), "wang")

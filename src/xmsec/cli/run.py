@@ -47,7 +47,6 @@ def run(
     from xmsec.cli.logs import begin
     from xmsec.cli.output import remark
     from xmsec.cli.rooms import embedded_rooms
-    from xmsec.model.errors import ConfigError
     from xmsec.runtime.embedded import Embedded, Witness
     from xmsec.runtime.service import Address, Service
     from xmsec.runtime.summary import Tally
@@ -58,13 +57,7 @@ def run(
     begin()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with opened(home, write=True) as here:
-        streams = [stream for stream in here.deployment.streams.values() if stream.paths]
-        if not streams and here.settings.ingest_tokens is None and not any(map(_listens, here.deployment.streams.values())):
-            raise ConfigError(
-                "no stream names paths, none listens, nobody may send",
-                where="streams/",
-                remedy="add a stream file with paths or listen to XMSEC_CONTENT_DIRS, or name XMSEC_INGEST_TOKENS",
-            )
+        streams = _followed(here)
         tails = [
             Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id), cut_of(one.lines))
             for one in streams
@@ -94,6 +87,21 @@ def run(
             finally:
                 for tail in tails:
                     tail.close()
+
+
+def _followed(here: Opened) -> Sequence[Stream]:
+    """Return the streams that name paths. Raises ConfigError when nothing could ever come."""
+    from xmsec.model.errors import ConfigError
+
+    every = here.deployment.streams.values()
+    followed = [stream for stream in every if stream.paths]
+    if not followed and here.settings.ingest_tokens is None and not any(map(_listens, every)):
+        raise ConfigError(
+            "no stream names paths, none listens, nobody may send",
+            where="streams/",
+            remedy="add a stream file with paths or listen to XMSEC_CONTENT_DIRS, or name XMSEC_INGEST_TOKENS",
+        )
+    return followed
 
 
 def _vitals(here: Opened, streams: Sequence[Stream], tails: Sequence[Tail], courier: Courier) -> Vitals:

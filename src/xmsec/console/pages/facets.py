@@ -28,7 +28,7 @@ def counted(ask: Ask, wanted: Filter, permission: Permission) -> Response:
         chosen = wanted.where.get(name, ())
         counts.update({value: 0 for value in chosen if value not in counts})
         found.append((name, _ordered(name, counts), chosen))
-    total = reader.count(wanted.query(), ())[()]
+    total = sum(together[free[0]].values()) if free else reader.count(wanted.query(), ())[()]
     return ask.page("facets.html", facets=found, filter=wanted, total=total)
 
 

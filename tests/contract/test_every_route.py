@@ -36,7 +36,16 @@ OPEN = {
     *("/healthz", "/readyz", "/metrics"),
     *("/login", "/static/{name}", "/welcome/{secret}", "/join/{secret}", "/enter/{secret}"),
 }
-BODIES: Mapping[str, Any] = {"Triage": {"status": "closed"}, "Remark": {"text": "seen"}}  # of each type that a route takes
+BODIES: Mapping[str, Any] = {  # of each type that a route takes
+    "Triage": {"status": "closed"},
+    "Remark": {"text": "seen"},
+    "Parts": {"incidents": ["x"]},
+    "Chosen": {"findings": ["x"]},
+    "Begin": {"playbook": "contain-account"},
+    "Approval": {"step": "x", "entries": 1},
+    "Refusal": {"step": "x", "entries": 1, "why": "x"},
+    "Resumption": {},
+}
 RECORD = re.compile(r"(/api)?/(findings|incidents)/\{id\}")
 OWN, FOREIGN = "toys", "elsewhere"
 

@@ -22,6 +22,7 @@ from xmsec.console.given import Records
 from xmsec.console.pages.table import PAGES
 from xmsec.model.clock import UTC
 from xmsec.model.ports import Query, Reader
+from xmsec.runtime.approval import begin
 from xmsec.runtime.service import application
 from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
@@ -37,11 +38,12 @@ DESCRIBED = [not_a_server_error, status_code_conformance, content_type_conforman
 
 
 class Served(NamedTuple):
-    """The API over the toys' records; known: ids that are there."""
+    """The API over the toys' records; known: ids that are there; run: of the incident among them."""
 
     schema: Any
     token: str
     known: list[str]
+    run: str
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         token = bearer(kept, "admin")
         schema = schemathesis.openapi.from_asgi("/api/openapi.json", app, headers={"authorization": token})
         known = [store.reader.page(Query(table, limit=1)).rows[0]["id"] for table in ("findings", "incidents")]
-        yield Served(schema, token, known)
+        run, _ = begin(means, "contain-account", means.incident(known[-1]), "wang")
+        yield Served(schema, token, known, run)
 
 
 def _reader(connections: Connections) -> Reader:
@@ -73,8 +76,9 @@ def try_out(served: Served, route: tuple[str, str], mode: GenerationMode, exampl
     @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
     @given(case=cases, known=st.sampled_from(served.known))
     def one(case: Any, known: str) -> None:
-        if "id" in (case.path_parameters or {}):
-            case.path_parameters["id"] = known
+        for name, value in (("id", known), ("run", served.run)):
+            if name in (case.path_parameters or {}):
+                case.path_parameters[name] = value
         check(case)
 
     one()

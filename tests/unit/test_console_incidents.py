@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -157,3 +159,127 @@ def test_a_list_of_the_api_that_gives_a_core_record_is_noted(office: Office) -> 
     for systems, noted in ((("ours",), []), (("theirs",), ["core"])):
         office("/api/findings", authorization=bearer(office.desk, "viewer", *systems))
         assert [one.body["grade"] for one in office.desk.audit.entries() if one.kind == "graded.read"] == noted
+
+
+class Desk:
+    """Who asks the API for an incident with one token."""
+
+    def __init__(self, office: Office, role: str, *systems: str) -> None:
+        self._office, self._token = office, bearer(office.desk, role, *systems)
+
+    def get(self, path: str = "") -> tuple[int, Any]:
+        answer = self._office(f"/api/incidents/{path or self._office.incident}", authorization=self._token)
+        return answer.status, json.loads(answer.text)
+
+    def say(self, path: str, value: Any, **headers: str) -> tuple[int, Any]:
+        """Post a value below the first incident, or below the one that begins the path; a second passes."""
+        self._office.clock.pass_(seconds=1)
+        where = path if path.startswith("/") else f"/{self._office.incident}/{path}"
+        sent = {"authorization": self._token, "content_type": "application/json", **headers}
+        answer = self._office.send("POST", f"/api/incidents{where}", json.dumps(value).encode(), **sent)
+        return answer.status, json.loads(answer.text)
+
+    def noted(self) -> list[str]:
+        return [entry.kind for entry in reversed(self._office.desk.audit.entries()) if entry.kind != "graded.read"]
+
+
+def test_by_the_api_an_incident_is_split_moved_together_and_merged(office: Office) -> None:
+    desk = Desk(office, "operator")
+    status, apart = desk.say("split", {"findings": [THEIRS.id]})
+    assert (status, apart["findings"]) == (201, [THEIRS.id])
+    assert desk.get()[1]["findings"] == [OURS.id]
+    status, whole = desk.say("move", {"findings": [THEIRS.id]})
+    assert (status, whole["id"], {*whole["findings"]}) == (200, office.incident, {OURS.id, THEIRS.id})
+    status, whole = desk.say("merge", {"incidents": [office.later]})
+    assert (status, {*whole["findings"]}) == (200, {OURS.id, THEIRS.id, LATER.id})
+    assert desk.get(office.later)[0] == 404
+    assert desk.noted()[-3:] == ["finding.split", "finding.move", "incident.merge"]
+
+
+def test_by_the_api_a_decision_under_one_key_is_one_and_one_on_what_has_changed_is_none(office: Office) -> None:
+    desk, path = Desk(office, "operator"), f"/api/incidents/{office.incident}"
+    tag = office(path, authorization=bearer(office.desk)).headers["etag"]
+    first, second = (desk.say("split", {"findings": [THEIRS.id]}, idempotency_key="k", if_match=tag) for _ in range(2))
+    assert first == second
+    assert desk.say("merge", {"incidents": [office.later]}, if_match=tag)[0] == 412
+    assert desk.noted().count("finding.split") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("merge", {"incidents": ["none"]}, 409),
+        ("merge", {"incidents": []}, 400),
+        ("split", {"findings": ["none"]}, 409),
+        ("split", {"findings": [OURS.id, THEIRS.id]}, 409),
+        ("move", {"findings": [OURS.id]}, 409),
+        ("move", {"findings": [OURS.id], "into": "x"}, 400),
+        ("runs", {"playbook": "none"}, 409),
+        ("runs/none/approve", {"step": "none", "entries": 1}, 404),
+        ("runs/none/refuse", {"step": "none", "entries": 1, "why": " "}, 400),
+        ("/none/merge", {"incidents": ["none"]}, 404),
+    ],
+)
+def test_by_the_api_what_cannot_be_is_refused(office: Office, path: str, body: dict[str, Any], status: int) -> None:
+    desk = Desk(office, "admin")
+    before = desk.get()
+    assert desk.say(path, body)[0] == status
+    assert (desk.get(), desk.noted()) == (before, desk.noted()[:1])
+
+
+@pytest.mark.parametrize(("path", "field"), [("merge", "incidents"), ("split", "findings"), ("move", "findings")])
+def test_by_the_api_nothing_of_a_foreign_system_is_moved(office: Office, path: str, field: str) -> None:
+    named = {"incidents": office.later, "findings": THEIRS.id if path == "split" else LATER.id}[field]
+    before = Desk(office, "viewer").get()
+    assert Desk(office, "operator", "ours").say(path, {field: [named]})[0] == 409
+    assert Desk(office, "viewer").get() == before
+
+
+def begun(office: Office) -> tuple[Desk, Any]:
+    desk = Desk(office, "responder")
+    status, run = desk.say("runs", {"playbook": "contain-account"})
+    assert (status, run["doing"], run["waits"]["asks"]) == (201, "wait", "manual")
+    return desk, run
+
+
+def test_by_the_api_a_run_is_rehearsed_begun_once_and_approved_once(office: Office) -> None:
+    desk = Desk(office, "responder")
+    (told,) = (row for row in desk.get(f"{office.incident}/rehearsals")[1]["rows"] if row["playbook"] == "contain-account")
+    assert [one["needs"] for one in told["commands"]][:2] == ["person", "responder"]
+    assert desk.get(f"{office.incident}/runs")[1]["rows"] == []
+    desk, run = begun(office)
+    assert desk.say("runs", {"playbook": "contain-account"}) == (201, run)
+    word = {"step": run["waits"]["step"], "entries": run["entries"]}
+    status, after = desk.say(f"runs/{run['id']}/approve", word)
+    assert (status, after["entries"] > run["entries"]) == (200, True)
+    assert desk.say(f"runs/{run['id']}/approve", word) == (200, after)
+    assert desk.say(f"runs/{run['id']}/approve", {**word, "entries": after["entries"]})[0] == 409
+    assert desk.get(f"{office.incident}/runs")[1]["rows"] == [after]
+
+
+def test_by_the_api_a_step_is_refused_with_its_reason_and_the_run_goes_on(office: Office) -> None:
+    desk, run = begun(office)
+    said = {"step": run["waits"]["step"], "entries": run["entries"], "why": "on leave, asked for"}
+    status, after = desk.say(f"runs/{run['id']}/refuse", said)
+    assert (status, after["waits"] != run["waits"]) == (200, True)
+    assert desk.say(f"runs/{run['id']}/resume", {})[0] == 200
+    assert desk.noted()[-3:] == ["run.begin", "run.refuse", "run.resume"]
+
+
+@pytest.mark.parametrize(
+    ("role", "systems", "path", "status"),
+    [
+        ("operator", (), "{incident}", 403),
+        ("responder", ("elsewhere",), "{incident}", 404),
+        ("responder", (), "{later}", 404),
+    ],
+    ids=["without the right", "of another system", "by another incident"],
+)
+def test_by_the_api_a_run_is_approved_by_who_may_and_through_its_incident(
+    office: Office, role: str, systems: tuple[str, ...], path: str, status: int
+) -> None:
+    owner, run = begun(office)
+    word = {"step": run["waits"]["step"], "entries": run["entries"]}
+    where = path.format(incident=office.incident, later=office.later)
+    assert Desk(office, role, *systems).say(f"/{where}/runs/{run['id']}/approve", word)[0] == status
+    assert owner.get(f"{office.incident}/runs")[1]["rows"] == [run]

@@ -150,7 +150,8 @@ class View(msgspec.Struct, frozen=True):
     """One route: who may ask (a view that names no permission cannot be made), and what answers.
 
     by_itself: the page asks without its person (live news), so that it keeps no session alive; asks, takes: types of the
-    parameters and of a JSON body; gives: a type, of which the answer is JSON, or a media type; status: of the answer.
+    parameters and of a JSON body; gives: a type, of which the answer is JSON, or a media type; status: of the answer; matches:
+    a change that If-Match holds back; conflicts: one that the records may not allow as they stand.
     """
 
     path: str
@@ -162,6 +163,8 @@ class View(msgspec.Struct, frozen=True):
     takes: type[Any] | None = None
     gives: Any = "text/html"
     status: int = 200
+    matches: bool = False
+    conflicts: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ _PROBLEMS: Mapping[int, str] = {
     403: "the role does not allow it",
     404: "no such record, or none within the role's systems",
     408: "the body did not come in time",
+    409: "the records do not allow it as they are, or another process goes on with the run",
     412: "changed since the tag of If-Match",
     413: "too large",
     415: "a content type that is not taken",
@@ -119,7 +120,7 @@ def _headers(one: _Operation) -> list[dict[str, Any]]:
     if isinstance(view, View) and one.method == "get" and not isinstance(view.gives, str):
         names.append("If-None-Match")
     if isinstance(view, View) and view.takes is not None:
-        names += ["Idempotency-Key", *(["If-Match"] if one.method == "patch" else [])]
+        names += ["Idempotency-Key", *(["If-Match"] if view.matches else [])]
     most = {"Idempotency-Key": {"maxLength": KEY_CHARACTERS}}
     return [
         {"name": name, "in": "header", "required": False, "schema": {"type": "string", **most.get(name, {})}} for name in names
@@ -154,7 +155,7 @@ def _codes(one: _Operation, view: View) -> Iterator[int]:
     if one.method == "get" and not isinstance(view.gives, str):
         yield 304
     if view.takes is not None:
-        yield from (413, 415, 422, *((412,) if one.method == "patch" else ()))
+        yield from (413, 415, 422, *((412,) if view.matches else ()), *((409,) if view.conflicts else ()))
 
 
 def _problem(code: int, plain: bool = False) -> dict[str, Any]:

@@ -14,11 +14,16 @@ from starlette.requests import Request
 from xmsec.model.clock import from_rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.types import Event, Finding, FindingKind, Incident, Label, Level, Severity, Status
+from xmsec.runtime.approval import LONGEST
 
 PAGE_ROWS, MOST_ROWS = 100, 1_000
 T = TypeVar("T", bound=msgspec.Struct)
 Word = Annotated[str, Meta(min_length=1, max_length=512)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=50)]
+Names = Annotated[tuple[Word, ...], Meta(min_length=1, max_length=500)]
+Entries = Annotated[float, Meta(ge=1, le=1_000_000, multiple_of=1)]  # JSON has no whole numbers: 3.0 is 3
+Asks = Literal["approval", "manual", "unknown"]
+WRITTEN = r"[^\s\x00-\x1f\x85\ufeff]"  # not blank: what some take for a space and others do not is none of it
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}", extra_json_schema={"format": "date-time"})]
 
 
@@ -86,7 +91,49 @@ class Triage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of an incident."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=4_000)]
+    text: Annotated[str, Meta(min_length=1, max_length=4_000, pattern=WRITTEN)]
+
+
+class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Incidents that become part of one."""
+
+    incidents: Names
+
+
+class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Findings that are split off, or put into an incident."""
+
+    findings: Names
+
+
+class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The playbook that a run begins of."""
+
+    playbook: Word
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A word on the step that a run waits with.
+
+    entries: of the run when it was read, so that the same word sent twice is one; seen: of a step of which nobody knows whether
+    it was done (asks: unknown), what its target shows.
+    """
+
+    step: Word
+    entries: Entries
+    seen: Literal["done", "not-done"] | UnsetType = UNSET
+
+
+class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the step that a run waits with shall not be done; its run goes on as after a failure. entries: as of an approval."""
+
+    step: Word
+    entries: Entries
+    why: Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=WRITTEN)]
+
+
+class Resumption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing: a run that was interrupted goes on."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -147,8 +194,21 @@ class Labels(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """What a run waits for. asks: whether a step shall be done, a person does it, or it was done; role: who says so."""
+
+    step: str
+    name: str
+    asks: Asks
+    role: str
+
+
 class RunRecord(msgspec.Struct, frozen=True):
-    """A playbook run. doing: what comes next, `unknown` when its playbook left the content; step: of what is recorded last."""
+    """A playbook run.
+
+    doing: what comes next, `unknown` when its playbook left the content; step, by, at: of what is recorded last; entries: how
+    many are recorded.
+    """
 
     id: str
     playbook: str
@@ -157,6 +217,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     step: str
     by: str
     at: datetime
+    entries: int
+    waits: Waiting | None
 
 
 class PlaybookRuns(msgspec.Struct, frozen=True):
@@ -164,6 +226,31 @@ class PlaybookRuns(msgspec.Struct, frozen=True):
 
     rows: tuple[RunRecord, ...]
     next: str | None
+
+
+class Would(msgspec.Struct, frozen=True):
+    """What one command of a playbook would do, against what, and who must approve it (`person`: carries it out)."""
+
+    step: str
+    name: str
+    would: str
+    against: str
+    needs: str
+
+
+class Rehearsal(msgspec.Struct, frozen=True):
+    """A playbook for an incident, of which nothing was done. commands: none when a target has no address."""
+
+    playbook: str
+    name: str
+    commands: tuple[Would, ...]
+
+
+class Rehearsals(msgspec.Struct, frozen=True):
+    """What an incident can be answered with; `next` is null: they come at once."""
+
+    rows: tuple[Rehearsal, ...]
+    next: None = None
 
 
 class Problem(msgspec.Struct, frozen=True):

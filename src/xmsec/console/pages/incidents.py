@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from xmsec.console import decisions
 from xmsec.console.access import Permission
 from xmsec.console.ask import Ask, Page, View
 from xmsec.console.pages.course import happenings
@@ -21,7 +22,7 @@ from xmsec.model.clock import from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, PolicyError
 from xmsec.model.ports import Query
 from xmsec.model.types import SEVERITIES, Incident
-from xmsec.respond.drive import HeldError, TargetError
+from xmsec.respond.drive import TargetError
 from xmsec.runtime import approval, cases
 
 Decide = Callable[[cases.Place, dict[str, Any]], str]  # does it, and says which page it leads to
@@ -30,10 +31,6 @@ MOST = 500  # findings of an incident that a page looks at; the engine names 256
 RELATED = 20
 DIGITS = 10  # of a number of entries: fewer
 PARTS = 10  # incidents that one was merged into in turn, until the one that is shown
-
-
-class RoleError(PolicyError):
-    """A playbook names another role for this step."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -128,7 +125,7 @@ def _shown(ask: Ask, incident: str, status: int = 200, problem: str = "") -> Res
         people=_people(ask),
         acts=any(ask.who.may("incidents.act", system) for system in row["systems"]),
         approves=any(ask.who.may("runs.approve", system) for system in row["systems"]),
-        stands_in=lambda role: _stands_in(ask, row, role),
+        stands_in=lambda role: decisions.stands_in(ask, row, role),
         key=made(),
         problem=problem,
         quiet=ask.request.query_params.get("target", ""),
@@ -169,9 +166,8 @@ def merge(ask: Ask) -> Response:
     """Make other incidents part of one."""
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
-        others = [name.strip() for name in ask.form.get("other", ()) if name.strip()]
-        cases.merge(place, _saying(ask, "merge", *sorted(others)), row["id"], others)
-        ask.note("incident.merge", row["id"], others=" ".join(sorted(others)))
+        others = sorted({name.strip() for name in ask.form.get("other", ()) if name.strip()})
+        decisions.merge(ask, _saying(ask, "merge", *others), row, others)
         return str(row["id"])
 
     return _decided(ask, decide)
@@ -182,22 +178,18 @@ def findings(ask: Ask) -> Response:
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
         ids, action, to = sorted({*ask.form.get("finding", ())})[:BULK], ask.value("action"), ask.value("to").strip()
-        seen = place.reader.page(Query("findings", {"id": tuple(ids)}, limit=BULK)).rows if ids else ()
-        if len(seen) != len(ids):
-            raise ConfigError("no such findings", where=row["id"], remedy="name findings that may be seen")
         saying = _saying(ask, action, to, *ids)
         if action == "split":
-            leads = cases.split(place, saying, row["id"], ids).into
-        elif action == "move":
-            leads = cases.move(place, saying, ids, to).incident
-        elif action in ACTIONS and ids:
-            cases.triage_findings(place, saying, ids, ACTIONS[action])
-            leads = row["id"]
-        else:
+            return decisions.split(ask, saying, row, ids).into
+        if action == "move":
+            return decisions.move(ask, saying, ids, to).incident
+        if action not in ACTIONS:
             raise ConfigError("no such action", where="action", remedy=f"one of split, move, {', '.join(ACTIONS)}")
-        for each in ids:
-            ask.note(f"finding.{action}", each, incident=row["id"], **({} if leads == row["id"] else {"into": leads}))
-        return leads
+        held = sorted(decisions.held(ask, ids))
+        cases.triage_findings(place, saying, held, ACTIONS[action])
+        for each in held:
+            ask.note(f"finding.{action}", each, incident=row["id"])
+        return str(row["id"])
 
     return _decided(ask, decide)
 
@@ -206,9 +198,7 @@ def begin(ask: Ask) -> Response:
     """Begin a playbook run for an incident."""
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
-        playbook = ask.value("playbook")
-        run, _ = approval.begin(ask.house.records.means, playbook, cases.told_of(place.reader, row["id"]), ask.who.name)
-        ask.note("run.begin", run, incident=row["id"], playbook=playbook)
+        run = decisions.begin(ask, row, ask.value("playbook"))
         return f"{row['id']}#run-{run}"
 
     return _decided(ask, decide, "runs.approve")
@@ -219,22 +209,7 @@ def decide_run(ask: Ask) -> Response:
     run, action = ask.request.path_params["run"], ask.value("action")
 
     def decide(place: cases.Place, row: dict[str, Any]) -> str:
-        means = ask.house.records.means
-        entries = means.runs.of(ask.house.records.acts.parts(row["id"])).get(run, ())
-        stands = means.stands(entries)
-        if not entries:
-            raise ConfigError("no such run", where=row["id"], remedy="load the page again")
-        if stands is not None and stands.doing == "wait" and not _stands_in(ask, row, stands.step.extension.approval):
-            raise RoleError(stands.why, where=run, remedy="ask somebody who has this role")
-        try:
-            if action == "resume":
-                approval.resume(means, run, ask.who.name)
-            else:
-                approval.decide(means, run, _word(ask, action))
-        except TargetError:  # what was said stands; what the target did is not known yet
-            ask.note(f"run.{action}", run, incident=row["id"], step=ask.value("step"), target="away")
-            raise
-        ask.note(f"run.{action}", run, incident=row["id"], step=ask.value("step"))
+        decisions.decide(ask, row, run, None if action == "resume" else _word(ask, action), action)
         return f"{row['id']}#run-{run}"
 
     return _decided(ask, decide, "runs.approve")
@@ -265,23 +240,14 @@ def _decided(ask: Ask, decide: Decide, permission: Permission = "incidents.act")
         leads = decide(place, row)
     except TargetError:
         return ask.go(f"/incidents/{incident}?target=away")
-    except HeldError:
-        return _shown(ask, incident, 409, ask.t("incidents.held"))
-    except RoleError:
-        return _shown(ask, incident, 403, ask.t("incidents.another-role"))
-    except PolicyError:
-        return _shown(ask, incident, 409, ask.t("incidents.moved-on"))
-    except ConfigError:
-        return _shown(ask, incident, 400, ask.t("incidents.cannot"))
+    except (ConfigError, PolicyError) as error:
+        status, text = decisions.refusal(error)
+        return _shown(ask, incident, status, ask.t(text))
     return ask.go(f"/incidents/{leads}")
 
 
 def _people(ask: Ask) -> list[str]:
     return [user.name for user in ask.house.users.every() if not user.disabled]
-
-
-def _stands_in(ask: Ask, row: dict[str, Any], role: str) -> bool:
-    return any(ask.who.acts_as(role, system) for system in row["systems"])
 
 
 def _saying(ask: Ask, *what: str) -> cases.Said:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from xmsec.console.ask import Ask
+from xmsec.console.records import Asks
 from xmsec.model.errors import XmsecError
 from xmsec.model.ids import intent_id
 from xmsec.model.types import Incident
@@ -17,11 +18,13 @@ from xmsec.respond.run import Next, about
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One command of a plan. needs: the role that approves, `person` where one carries it out.
+    """One command of a plan.
 
+    step: the id of its step; name: what content calls it; needs: the role that approves, `person` where one carries it out;
     state: the kind of what is recorded last of it (last), `waits`, or nothing before its turn.
     """
 
+    step: str
     name: str
     would: str
     against: str
@@ -54,11 +57,16 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def asks(self) -> str:
         """Why a person is needed: `unknown`, `manual` or `approval`; nothing when none is."""
-        if self.stands is None or self.stands.doing != "wait":
-            return ""
-        if self.stands.why.startswith("whether"):
-            return "unknown"
-        return "manual" if self.stands.step.commands[self.stands.command]["type"] == "manual" else "approval"
+        return asks(self.stands) or ""
+
+
+def asks(stands: Next | None) -> Asks | None:
+    """Say why a run needs a person; None when it needs none."""
+    if stands is None or stands.doing != "wait":
+        return None
+    if stands.why.startswith("whether"):
+        return "unknown"
+    return "manual" if stands.step.commands[stands.command]["type"] == "manual" else "approval"
 
 
 def begun(ask: Ask, runs: Mapping[str, Sequence[Entry]]) -> list[Plan]:
@@ -112,6 +120,7 @@ def _line(ask: Ask, one: Rehearsed, number: int, entries: Sequence[Entry], stand
     manual = one.needs == "a person"
     target, _, place = one.plan.target.rpartition(" ")
     return Line(
+        one.step,
         one.name,
         one.plan.to_be,
         "" if manual else f"{ask.said(target)} {place}",

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import pytest
 
 XMSEC = (sys.executable, "-c", "from xmsec.cli.entry import main; main()")
 KEY = "6b" * 32
@@ -34,30 +37,38 @@ def xmsec(
 
 
 def called(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, given: bytes = b""
+    *arguments: str | Path, env: Mapping[str, str] | None = None, given: bytes = b"", cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command to its end in this process: a tenth of the time of `xmsec`, where the process is not the point."""
     from xmsec.cli.main import main
 
-    out, err = BytesIO(), BytesIO()
-    before = dict(os.environ), sys.argv, sys.stdin, sys.stdout, sys.stderr
-    os.environ.clear()
-    os.environ.update(environment(env))
-    sys.argv, sys.stdin = ["xmsec", *map(str, arguments)], TextIOWrapper(BytesIO(given))
-    told = [TextIOWrapper(to, "utf-8", write_through=True) for to in (out, err)]  # held: one that goes closes its bytes
-    sys.stdout, sys.stderr = told
-    code = 0
-    try:
-        main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        os.environ.clear()
-        os.environ.update(before[0])
-        _, sys.argv, sys.stdin, sys.stdout, sys.stderr = before
-    for one in told:
-        one.flush()
-    return subprocess.CompletedProcess(["xmsec", *map(str, arguments)], code, out.getvalue(), err.getvalue())
+    words, code = ["xmsec", *map(str, arguments)], 0
+    with pytest.MonkeyPatch.context() as place, TemporaryFile() as out, TemporaryFile() as err:
+        for name in os.environ.keys() - environment().keys():
+            place.delenv(name)
+        for name, value in (env or {}).items():
+            place.setenv(name, value)
+        place.chdir(cwd or Path.cwd())
+        place.setattr(sys, "argv", words)
+        place.setattr(sys, "stdin", TextIOWrapper(BytesIO(given)))
+        # by descriptors of their own: a command closes its output where an error ends it
+        with _text(out) as sys_out, _text(err) as sys_err:
+            place.setattr(sys, "stdout", sys_out)
+            place.setattr(sys, "stderr", sys_err)
+            try:
+                main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return subprocess.CompletedProcess(words, code, _whole(out), _whole(err))
+
+
+def _text(file: IO[bytes]) -> IO[str]:
+    return open(os.dup(file.fileno()), "w", encoding="utf-8")
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def started(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.command import XMSEC, environment, new_home, rows, started, table, xmsec
+from tests.command import XMSEC, called, environment, new_home, rows, started, table
 
 pytestmark = pytest.mark.faults
 
@@ -103,7 +103,7 @@ OF_FILE = {"gzip-truncated", "gzip-damaged", "zstd-truncated", "zstd-damaged", "
 def scanned(home: Path, *paths: str | Path, stream: str = "guessed", given: bytes = b"") -> Counts:
     """Scan and return the summary; nothing but findings is printed."""
     told = () if stream == "guessed" else ("--stream", stream)
-    done = xmsec("scan", *paths, "--home", home, "--format", "jsonl", "--summary", home / "summary.json", *told, given=given)
+    done = called("scan", *paths, "--home", home, "--format", "jsonl", "--summary", home / "summary.json", *told, given=given)
     assert (done.returncode, done.stderr) == (0, b"")
     summary: Counts = json.loads((home / "summary.json").read_bytes())
     found = rows(done.stdout)
@@ -161,7 +161,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_cannot_be_read_is_one_line_and_exit_2(name: str, command: str, home: Path, tmp_path: Path) -> None:
     make, says = UNREADABLE[name]
     make(tmp_path / "input")
-    one_line(xmsec(command, tmp_path / "input", "--home", home), 2, says, "" if "format" in name else str(tmp_path / "input"))
+    one_line(called(command, tmp_path / "input", "--home", home), 2, says, "" if "format" in name else str(tmp_path / "input"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads every file")
@@ -169,11 +169,11 @@ def test_a_file_without_permission_is_one_line_and_exit_2(home: Path, tmp_path: 
     path = tmp_path / "input"
     path.write_bytes(web(1))
     path.chmod(0)
-    one_line(xmsec("scan", path, "--home", home), 2, "Permission denied", str(path))
+    one_line(called("scan", path, "--home", home), 2, "Permission denied", str(path))
 
 
 def test_a_name_with_a_line_feed_or_no_utf8_stays_one_line_and_is_counted(home: Path, tmp_path: Path) -> None:
-    one_line(xmsec("scan", tmp_path / "a\nb", "--home", home), 2, "a?b")
+    one_line(called("scan", tmp_path / "a\nb", "--home", home), 2, "a?b")
     odd = os.fsencode(tmp_path) + b"/\xff.log"
     Path(os.fsdecode(odd)).write_bytes(web(3))
     assert scanned(home, os.fsdecode(odd))["positions"] == {os.fsdecode(odd): len(web(3))}
@@ -199,11 +199,11 @@ SETTINGS = {"no timezone": {"XMSEC_TIMEZONE": "Mars/Olympus"}, "no content": {"X
 def test_misuse_is_one_line_and_exit_2(name: str, home: Path, tmp_path: Path) -> None:
     arguments, code = MISUSE[name]
     (tmp_path / "input").write_bytes(web(3))
-    one_line(xmsec(*arguments, env={"XMSEC_HOME": str(home), **SETTINGS.get(name, {})}, cwd=tmp_path), code)
+    one_line(called(*arguments, env={"XMSEC_HOME": str(home), **SETTINGS.get(name, {})}, cwd=tmp_path), code)
 
 
 def test_debug_shows_the_traceback_and_keeps_line_and_code(home: Path, tmp_path: Path) -> None:
-    done = xmsec("scan", tmp_path / "missing", "--home", home, "--debug")
+    done = called("scan", tmp_path / "missing", "--home", home, "--debug")
     assert done.returncode == 2
     assert done.stderr.startswith(b"Traceback")
     assert done.stderr.splitlines()[-1].startswith(b"xmsec: cannot be read")
@@ -217,9 +217,9 @@ def test_another_key_is_refused_by_its_check_value(home: Path, tmp_path: Path) -
     other.write_text("ab" * 32)
     other.chmod(0o600)
     for command in (("scan", path), ("replay",), ("incidents", "list"), ("dead", "list")):
-        one_line(xmsec(*command, "--home", home, env={"XMSEC_KEY_FILE": str(other)}), 2, "made with another key")
+        one_line(called(*command, "--home", home, env={"XMSEC_KEY_FILE": str(other)}), 2, "made with another key")
     other.write_text("short")
-    one_line(xmsec("scan", path, "--home", home, env={"XMSEC_KEY_FILE": str(other)}), 2, "not a key file")
+    one_line(called("scan", path, "--home", home, env={"XMSEC_KEY_FILE": str(other)}), 2, "not a key file")
     scanned(home, path)
 
 
@@ -235,8 +235,8 @@ def test_two_writers_do_not_share_a_home_and_readers_may_look(home: Path) -> Non
     while not (home / "summary.json").exists():
         assert writer.poll() is None
         _wait(writer)
-    one_line(xmsec("scan", "-", "--home", home, given=web(1)), 2, "another xmsec is writing here", str(home))
-    assert xmsec("incidents", "list", "--home", home).returncode == 0
+    one_line(called("scan", "-", "--home", home, given=web(1)), 2, "another xmsec is writing here", str(home))
+    assert called("incidents", "list", "--home", home).returncode == 0
     writer.communicate(web(3, 100))
     assert writer.returncode == 0
     assert json.loads((home / "summary.json").read_bytes())["parsed"] == 103
@@ -330,7 +330,7 @@ def test_a_store_or_cache_full_of_rubbish_is_said_or_made_anew(make_home: Callab
     path.write_bytes(web(3))
     broken = make_home("broken")
     (broken / "store.sqlite").write_bytes(b"rubbish" * 10_000)
-    one_line(xmsec("scan", path, "--home", broken), 2, "store")
+    one_line(called("scan", path, "--home", broken), 2, "store")
     stale = make_home("stale")
     for cached in (stale / "cache").iterdir():
         cached.write_bytes(b"rubbish" * 100)
@@ -340,7 +340,7 @@ def test_a_store_or_cache_full_of_rubbish_is_said_or_made_anew(make_home: Callab
 def test_parse_prints_what_is_good_and_counts_the_rest_on_stderr(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "input"
     path.write_bytes(gzip.compress(web(3) + b"\n" + b"A" * 10_000_000 + b"\n" + bytes(9) + b"\n" + web(2, 3))[:-4])
-    done = xmsec("parse", path, "--home", home)
+    done = called("parse", path, "--home", home)
     assert done.returncode == 0
     assert [row["event"]["position"]["offset"] for row in rows(done.stdout)][:2] == [0, len(web(1))]
     assert len(rows(done.stdout)) == 5

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from tests.command import rows, started, xmsec
+from tests.command import called, rows, started
 
 SHIPPED = Path(__file__).parents[1] / "playbooks" / "contain-account.json"
 
@@ -110,7 +110,7 @@ class Run:
         self.stands: dict[str, Any] = {}
 
     def playbook(self, *arguments: str) -> list[dict[str, Any]]:
-        done = xmsec("playbook", *arguments, "--home", self.home, env=self.settings)
+        done = called("playbook", *arguments, "--home", self.home, env=self.settings)
         assert done.returncode == 0, done.stderr
         return rows(done.stdout)
 
@@ -138,7 +138,7 @@ class Run:
         assert self.stands["stands"] == "done"
         applied = [step for kind, step in self.entries() if kind == "applied"]
         assert len(applied) == len(set(applied)) == 4
-        verified = xmsec("playbook", "verify", "--home", self.home, env=self.settings)
+        verified = called("playbook", "verify", "--home", self.home, env=self.settings)
         assert verified.stdout.endswith(b"whole\n")
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.command import new_home, xmsec
+from tests.command import called, new_home
 
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose cache is full."""
     home = new_home(tmp_path_factory.mktemp("warm") / "home", Path("/nowhere"))
-    done = xmsec("scan", "-", "--home", home, given=b"")
+    done = called("scan", "-", "--home", home, given=b"")
     assert done.returncode == 0, done.stderr
     return home
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.command import KEY, XMSEC, environment, new_home, rows, table, xmsec
+from tests.command import KEY, XMSEC, called, environment, new_home, rows, table
 from tests.contract.every_store import CODECS, records
 from tests.toys import road
 
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = gzip.decompress((resources.files("xmsec.bench") / "apache_access_sample.log.gz").read_bytes()).splitlines(True)
     (folder / "access.log").write_bytes(b"".join(lines[:2_000]))
     home = new_home(folder / "home", folder)
-    done = xmsec("scan", folder / "access.log", "--stream", "generic.web", "--home", home)
+    done = called("scan", folder / "access.log", "--stream", "generic.web", "--home", home)
     assert done.returncode == 0, done.stderr
     return home
 
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def file(home: Path) -> Path:
     """A backup of it, without its key."""
-    done = xmsec("backup", home.parent / "backup", "--home", home)
+    done = called("backup", home.parent / "backup", "--home", home)
     assert done.returncode == 0, done.stderr
     return home.parent / "backup"
 
@@ -70,13 +70,13 @@ def empty(home: Path, key: str = KEY) -> Path:
 
 def test_a_restored_home_is_what_it_was(home: Path, file: Path, tmp_path: Path) -> None:
     restored = empty(tmp_path / "restored")
-    done = xmsec("restore", file, "--home", restored)
+    done = called("restore", file, "--home", restored)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr
     assert content(restored) == content(home)
     names = {path.name for path in restored.iterdir()}
     assert {"store.sqlite", "recordings", "key"} <= names <= {"store.sqlite", "recordings", "key", "lock", "models", "ledger"}
-    again = xmsec("replay", "--home", restored)
-    assert (again.returncode, again.stdout) == (0, xmsec("replay", "--home", home).stdout)
+    again = called("replay", "--home", restored)
+    assert (again.returncode, again.stdout) == (0, called("replay", "--home", home).stdout)
 
 
 def test_the_key_is_in_a_backup_only_when_it_is_asked_for(home: Path, file: Path, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_the_key_is_in_a_backup_only_when_it_is_asked_for(home: Path, file: Path
         contents = [(member.name, stream.read()) for member in archive if (stream := archive.extractfile(member))]
     assert contents[-1][0] == "manifest.json"
     assert all(KEY.encode() not in body and name != "key" for name, body in contents)
-    assert xmsec("backup", tmp_path / "whole", "--with-key", "--home", home).returncode == 0
+    assert called("backup", tmp_path / "whole", "--with-key", "--home", home).returncode == 0
     assert (tmp_path / "whole").stat().st_mode & 0o077 == 0
-    done = xmsec("restore", tmp_path / "whole", "--home", tmp_path / "elsewhere")
+    done = called("restore", tmp_path / "whole", "--home", tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "elsewhere" / "key").read_text().strip() == KEY
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_restored_is_refused_and_leaves_nothing(what: str, home: 
             {"cut off": bytes(file.read_bytes()[: len(body) - 200]), "changed": bytes(body), "no backup": b"x" * 999}[what]
         )
     before = sorted(path.name for path in target.iterdir()) if target.exists() else []
-    done = xmsec("restore", given, "--home", target)
+    done = called("restore", given, "--home", target)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1), done.stderr
     assert said.encode() in done.stderr
     assert {path.name for path in target.iterdir()} - {"lock"} == {*before} - {"lock"}
@@ -115,7 +115,7 @@ def test_what_cannot_be_restored_is_refused_and_leaves_nothing(what: str, home: 
 
 def test_a_backup_replaces_no_file(home: Path, file: Path) -> None:
     before = file.read_bytes()
-    done = xmsec("backup", file, "--home", home)
+    done = called("backup", file, "--home", home)
     assert (done.returncode, file.read_bytes() == before) == (2, True)
     assert b"a file is there already" in done.stderr
 
@@ -148,9 +148,9 @@ def test_a_killed_restore_is_no_home_and_is_done_by_the_next(at: str, home: Path
     assert subprocess.run(command, env=environment(), capture_output=True).returncode == 137
     assert (restored / ".restoring").exists() or not (restored / "store.sqlite").exists()
     if (restored / ".restoring").exists():
-        opened = xmsec("incidents", "list", "--home", restored)
+        opened = called("incidents", "list", "--home", restored)
         assert (opened.returncode, opened.stderr[:38]) == (2, b"xmsec: a restore has not ended here; /")
-    done = xmsec("restore", file, "--home", restored)
+    done = called("restore", file, "--home", restored)
     assert done.returncode == 0, done.stderr
     assert content(restored) == content(home)
 
@@ -185,7 +185,7 @@ def backed_up(tmp_path: Path, name: str, committed: list[int]) -> None:
 
 def test_a_store_that_another_process_fills_is_copied_whole(tmp_path: Path, home: Path) -> None:
     log = tmp_path / "access.log"
-    log.write_bytes(b"".join(map(later, range(18))))
+    log.write_bytes(b"".join(map(later, range(10))))
     scan = ("scan", str(log), "--stream", "generic.web", "--home")
     busy = new_home(tmp_path / "busy", home)
     with (tmp_path / "out").open("wb") as out:
@@ -194,12 +194,13 @@ def test_a_store_that_another_process_fills_is_copied_whole(tmp_path: Path, home
     found = (tmp_path / "out").read_bytes()
     assert scanning.returncode == 0, found
     assert taken[0][0] != parsed(busy), "the scan must be met before its end"
+    replayed = told(called("replay", "--home", busy).stdout)
     for _, file in (taken[0], taken[len(taken) // 2]):
         restored = new_home(file.with_suffix(".home"), home)
-        assert xmsec("restore", file, "--home", restored).returncode == 0
-        went_on = xmsec(*scan, restored)
+        assert called("restore", file, "--home", restored).returncode == 0
+        went_on = called(*scan, restored)
         assert (went_on.returncode, told(went_on.stdout)) == (0, told(found)), went_on.stderr
-        assert told(xmsec("replay", "--home", restored).stdout) == told(xmsec("replay", "--home", busy).stdout)
+        assert told(called("replay", "--home", restored).stdout) == replayed
 
 
 def later(times: int) -> bytes:
@@ -219,7 +220,7 @@ def backups(scanning: subprocess.Popen[bytes], busy: Path, folder: Path) -> Iter
     scanning.send_signal(signal.SIGSTOP)
     for number in count():
         file = folder / f"backup-{number}"
-        done = subprocess.run([*XMSEC, "backup", str(file), "--home", str(busy)], env=environment(), capture_output=True)
+        done = called("backup", file, "--home", busy)
         assert done.returncode == 0, done.stderr
         scanning.send_signal(signal.SIGCONT)
         (probe := file.with_suffix(".probe")).mkdir()

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from pyarrow.parquet import read_table
-from tests.command import KEY, environment, rows, xmsec
+from tests.command import KEY, called, environment, rows
 
 from xmsec.classify.token import TOKEN
 from xmsec.cli.keyfile import read_keys
@@ -33,26 +33,26 @@ LINE = b'203.0.113.9 - - [24/Nov/2025:08:00:00 +0800] "GET / HTTP/1.1" 200 512 "
 @pytest.fixture
 def used(home: Path) -> Path:
     """A home with a key and a store."""
-    assert xmsec("scan", "-", "--home", home, given=LINE).returncode == 0
+    assert called("scan", "-", "--home", home, given=LINE).returncode == 0
     return home
 
 
 def test_the_key_of_a_store_is_checked(used: Path) -> None:
-    checked = xmsec("keys", "check", "--home", used)
+    checked = called("keys", "check", "--home", used)
     assert (checked.returncode, checked.stdout.split()[0].decode()) == (0, str(used / "key"))
 
 
 @pytest.mark.parametrize("command", [["keys", "check"], ["incidents", "list"], ["scan", "-"]], ids=" ".join)
 def test_another_key_is_refused_by_name(used: Path, command: list[str]) -> None:
     (used / "key").write_text("77" * 32)
-    ended = xmsec(*command, "--home", used, given=LINE)
+    ended = called(*command, "--home", used, given=LINE)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert b"made with another key" in ended.stderr
 
 
 def test_a_key_that_was_lost_is_not_replaced_by_a_scan(used: Path) -> None:
     (used / "key").unlink()
-    ended = xmsec("scan", "-", "--home", used, given=LINE)
+    ended = called("scan", "-", "--home", used, given=LINE)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert b"no key file" in ended.stderr
     assert not (used / "key").exists()
@@ -60,7 +60,7 @@ def test_a_key_that_was_lost_is_not_replaced_by_a_scan(used: Path) -> None:
 
 def test_another_hash_is_refused_by_name(used: Path) -> None:
     for command in (["keys", "check"], ["replay"], ["scan", "-"], ["doctor"]):
-        told = xmsec(*command, "--home", used, given=LINE, env={"XMSEC_TOKEN_HASH": "hmac-sm3"})
+        told = called(*command, "--home", used, given=LINE, env={"XMSEC_TOKEN_HASH": "hmac-sm3"})
         said = told.stderr + told.stdout
         assert told.returncode in (1, 2)
         assert b"made under HMAC-SHA-256 (check value " in said
@@ -103,7 +103,7 @@ def test_a_rotation_that_is_killed_leaves_the_old_file_or_the_new_one(home: Path
 def test_two_rotations_at_once_are_one(home: Path) -> None:
     folder = os.open(home, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    told = xmsec("keys", "rotate", "--home", home)
+    told = called("keys", "rotate", "--home", home)
     os.close(folder)
     assert (told.returncode, told.stdout) == (2, b"")
     assert b"keys are replaced by another process" in told.stderr
@@ -117,20 +117,20 @@ def visit(number: int) -> bytes:
 
 
 def token_of(home: Path, number: int, **more: str) -> str:
-    (event,) = rows(xmsec("parse", "-", "--stream", "generic.web", "--home", home, given=visit(number), env=more).stdout)
+    (event,) = rows(called("parse", "-", "--stream", "generic.web", "--home", home, given=visit(number), env=more).stdout)
     return event["spans"][0]["token"]
 
 
 def test_tokens_of_two_epochs_are_linked_both_ways_for_the_while_and_not_after(used: Path) -> None:
     old, other = token_of(used, 1), token_of(used, 2)
-    told = xmsec("keys", "rotate", "--at", "now", "--link", "1h", "--home", used)
+    told = called("keys", "rotate", "--at", "now", "--link", "1h", "--home", used)
     assert told.returncode == 0, told.stderr
     new = token_of(used, 1)
     assert old != new
-    assert xmsec("scan", "-", "--stream", "generic.web", "--home", used, given=visit(1) + LINE).returncode == 0
+    assert called("scan", "-", "--stream", "generic.web", "--home", used, given=visit(1) + LINE).returncode == 0
 
     def linked(token: str) -> list[str]:
-        asked = xmsec("keys", "linked", token, "--home", used)
+        asked = called("keys", "linked", token, "--home", used)
         assert asked.returncode == 0, asked.stderr
         return asked.stdout.decode().split()
 
@@ -139,8 +139,8 @@ def test_tokens_of_two_epochs_are_linked_both_ways_for_the_while_and_not_after(u
     passed = re.sub(r"(?m)^2 (\S+) \S+ 1h", r"2 \1 2026-01-02T03:04:05+08:00 1h", body)
     key.write_text(passed)  # as if the while had passed
     assert (linked(old), linked(new)) == ([], [])
-    assert b"its while ended" in xmsec("keys", "check", "--home", used).stdout
-    retired = xmsec("keys", "retire", "--home", used)
+    assert b"its while ended" in called("keys", "check", "--home", used).stdout
+    retired = called("keys", "retire", "--home", used)
     assert (retired.returncode, retired.stdout.count(b"retired")) == (0, 1)
     assert KEY not in key.read_text()
     key.write_text(key.read_text().replace(" 1h ", " 3650d "))  # whoever makes the while longer has no key to open links with
@@ -150,8 +150,8 @@ def test_tokens_of_two_epochs_are_linked_both_ways_for_the_while_and_not_after(u
 
 def test_who_does_not_know_the_newest_epoch_is_told_by_name(used: Path, tmp_path: Path) -> None:
     old = (used / "key").read_bytes()
-    assert xmsec("keys", "rotate", "--home", used).returncode == 0
-    assert xmsec("scan", "-", "--home", used, given=LINE).returncode == 0
+    assert called("keys", "rotate", "--home", used).returncode == 0
+    assert called("scan", "-", "--home", used, given=LINE).returncode == 0
     checks = read_keys(used / "key").check
     archive = Archive(str(tmp_path / "shelf"))
     archive.claim(checks)
@@ -166,7 +166,7 @@ def test_who_does_not_know_the_newest_epoch_is_told_by_name(used: Path, tmp_path
         ["worker", "record"],
         ["backup", tmp_path / "b"],
     ):
-        told = xmsec(*command, "--home", used if command[0] != "worker" else tmp_path / "w", env=given, given=LINE)
+        told = called(*command, "--home", used if command[0] != "worker" else tmp_path / "w", env=given, given=LINE)
         assert (told.returncode, told.stdout) == (2, b""), command
         newest = checks.split("+")[-1].encode()
         assert b"made under epoch 2 (check value " + newest + b"); the key file here ends with epoch 1" in told.stderr
@@ -174,7 +174,7 @@ def test_who_does_not_know_the_newest_epoch_is_told_by_name(used: Path, tmp_path
 
 def test_keys_by_a_command_are_rotated_where_they_are(home: Path) -> None:
     for command in ("create", "rotate", "retire"):
-        told = xmsec("keys", command, "--home", home, env={"XMSEC_KEY_COMMAND": "cat key"})
+        told = called("keys", command, "--home", home, env={"XMSEC_KEY_COMMAND": "cat key"})
         assert (told.returncode, told.stdout) == (2, b"")
         assert b"the key comes from a command; XMSEC_KEY_COMMAND=cat; " in told.stderr
 
@@ -202,7 +202,7 @@ def test_recordings_brought_under_the_present_key_are_whole_wherever_it_is_kille
     lines = [SCAN.format(n=n, who=n, when=f"24/Nov/2025:08:{n:02d}:00 +0800") for n in range(12)]
     lines += [SCAN.format(n=n, who=n, when=f"24/Feb/2026:08:{n:02d}:00 +0800") for n in range(6)]
     scan = ("scan", "-", "--stream", "generic.web", "--home", home, "--format", "jsonl")
-    assert xmsec(*scan, given="".join(lines).encode()).returncode == 0
+    assert called(*scan, given="".join(lines).encode()).returncode == 0
     keyring = read_keys(home / "key")
     shelf = Archive(str(tmp_path / "shelf"))
     worker = Recorder(shelf, Origin("0123456789", keyring.check))
@@ -217,7 +217,7 @@ def test_recordings_brought_under_the_present_key_are_whole_wherever_it_is_kille
     env = {"XMSEC_RECORDINGS": str(tmp_path / "shelf")}
 
     def told() -> list[tuple[str, str, str, int]]:
-        found = rows(xmsec("replay", "--home", home, "--format", "jsonl", env=env).stdout)
+        found = rows(called("replay", "--home", home, "--format", "jsonl", env=env).stdout)
         return sorted((one["id"], one["detector"], one["severity"], one["count"]) for one in found)
 
     def tokens() -> set[str]:
@@ -230,22 +230,22 @@ def test_recordings_brought_under_the_present_key_are_whole_wherever_it_is_kille
     old = {keyring.pen(EPOCH, EPOCH).token("CN_MOBILE", f"13959200{n:03d}") for n in range(12)}
     assert old <= was
     assert "web-sql-injection" in {one[1] for one in before}
-    would = rows(xmsec("recordings", "retoken", "--home", home, env=env).stdout)
+    would = rows(called("recordings", "retoken", "--home", home, env=env).stdout)
     assert {one["done"] for one in would} == {False}
     assert tokens() == was
     command = [sys.executable, "-c", KILLED_AT, "1", "recordings", "retoken", "--yes", "--home", str(home)]
     assert subprocess.run(command, capture_output=True, env=environment(env), check=False).returncode == -signal.SIGKILL
     assert tokens() & old
-    done = xmsec("recordings", "retoken", "--yes", "--home", home, env=env)
+    done = called("recordings", "retoken", "--yes", "--home", home, env=env)
     assert done.returncode == 0, done.stderr
     assert len(rows(done.stdout)) == len(would) - 1
     assert not tokens() & old
     assert was - old <= tokens()
     assert told() == before
     assert not list((home / "recordings").glob("*.part"))
-    assert rows(xmsec("recordings", "retoken", "--yes", "--home", home, env=env).stdout) == []
-    assert {one["retokened"] for one in rows(xmsec("recordings", "list", "--home", home, env=env).stdout)} >= {2}
-    assert xmsec(*scan, given="".join(lines).encode()).returncode == 0
+    assert rows(called("recordings", "retoken", "--yes", "--home", home, env=env).stdout) == []
+    assert {one["retokened"] for one in rows(called("recordings", "list", "--home", home, env=env).stdout)} >= {2}
+    assert called(*scan, given="".join(lines).encode()).returncode == 0
 
 
 def moved(row: Row) -> Row:
@@ -269,7 +269,7 @@ def moved(row: Row) -> Row:
 )
 def test_what_cannot_be_a_rotation_changes_nothing(home: Path, arguments: list[str], said: bytes) -> None:
     before = (home / "key").read_bytes()
-    told = xmsec("keys", "rotate", *arguments, "--home", home)
+    told = called("keys", "rotate", *arguments, "--home", home)
     assert (told.returncode, told.stderr.count(b"\n")) == (2, 1)
     assert said in told.stderr
     assert (home / "key").read_bytes() == before

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 from tests import toys
-from tests.command import XMSEC, environment, rows, xmsec
+from tests.command import XMSEC, called, environment, rows, xmsec
 from tests.values import FORGED, MOBILE, VALUES, WAYS, combined, every_byte, leaks, traffic
 
 from xmsec.model.types import Context, Event, Finding, Key, Parsed, Position, Raw, Span, Tick
@@ -65,13 +65,13 @@ def test_no_value_leaves_the_classify_leg(home: Path, tmp_path: Path) -> None:
     summary = home / "summary.json"
     scan = xmsec("scan", *paths, "--home", home, "--format", "jsonl", "--summary", summary, "--debug")
     assert scan.returncode == 0, scan.stderr
-    incidents = xmsec("incidents", "list", "--home", home, "--format", "jsonl")
-    shown = [xmsec("incidents", "show", row["id"], "--home", home, "--debug") for row in rows(incidents.stdout)[:2]]
-    ran = [scan, incidents, *shown, xmsec("scan", *paths, "--home", home, "--format", "table")]
-    ran += [xmsec("parse", path, "--home", home, "--debug") for path in paths]
-    ran += [xmsec("replay", "--home", home, "--format", form) for form in ("jsonl", "table")]
-    ran += [xmsec("dead", "list", "--home", home, "--format", form) for form in ("jsonl", "table")]
-    ran += [xmsec("playbook", "list", "--home", home), xmsec("ledger", "show", "--home", home)]
+    incidents = called("incidents", "list", "--home", home, "--format", "jsonl")
+    shown = [called("incidents", "show", row["id"], "--home", home, "--debug") for row in rows(incidents.stdout)[:2]]
+    ran = [scan, incidents, *shown, called("scan", *paths, "--home", home, "--format", "table")]
+    ran += [called("parse", path, "--home", home, "--debug") for path in paths]
+    ran += [called("replay", "--home", home, "--format", form) for form in ("jsonl", "table")]
+    ran += [called("dead", "list", "--home", home, "--format", form) for form in ("jsonl", "table")]
+    ran += [called("playbook", "list", "--home", home), called("ledger", "show", "--home", home)]
     for done in ran:
         assert done.returncode == 0, (done.args, done.stderr)
         assert not leaks(done.stdout), done.args
@@ -103,7 +103,7 @@ def test_what_a_dead_process_leaves_holds_no_value(home: Path, tmp_path: Path) -
 def test_classify_shows_masks_and_errors_show_nothing(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("\n".join(f"值 {value} 在此" for value in VALUES.values()) + "\n", "utf-8")
-    done = xmsec("classify", path, "--home", home, "--debug")
+    done = called("classify", path, "--home", home, "--debug")
     assert done.returncode == 0, done.stderr
     assert {one["type"] for row in rows(done.stdout) for one in row["entities"]} >= VALUES.keys()
     assert not leaks(done.stdout)
@@ -115,7 +115,7 @@ def test_a_forged_token_in_a_url_stays_text(way: str, home: Path, tmp_path: Path
     path = tmp_path / "access.log"
     written = WAYS[way](FORGED)
     path.write_text("\n".join(combined(lambda _: written, "")) + "\n", "utf-8")
-    done = xmsec("parse", path, "--home", home)
+    done = called("parse", path, "--home", home)
     found = [row for row in rows(done.stdout) if "0011223344556677" in json.dumps(row)]
     assert len(found) == len(path.read_text("utf-8").splitlines())
     for row in found:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import xmsec
+from tests.command import called
 
 pytestmark = pytest.mark.faults
 
@@ -22,7 +22,7 @@ def test_a_value_is_counted_once_for_each_time_that_a_line_holds_it(home: Path, 
         "\n",
         "no line of a log, 13800138000\n",
     ]
-    ended = xmsec("scan", "-", "--home", home, "--summary", tmp_path / "s.json", given="".join(lines).encode())
+    ended = called("scan", "-", "--home", home, "--summary", tmp_path / "s.json", given="".join(lines).encode())
     summary = json.loads((tmp_path / "s.json").read_bytes())
     assert ended.returncode == 0
     assert summary["tokens"] == {"CN_MOBILE": 5, "EMAIL_ADDRESS": 1}

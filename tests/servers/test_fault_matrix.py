@@ -10,7 +10,7 @@ import os
 import random
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,9 +26,12 @@ from tests.servers import real
 from tests.servers.gateway import Gateway, gateway
 from tests.servers.toy_scene import (
     ALL,
+    BUSY,
+    CITY,
     PARTITIONS,
     PATIENCE_S,
     Cases,
+    Crowd,
     Indexed,
     Reader,
     Rows,
@@ -36,6 +39,7 @@ from tests.servers.toy_scene import (
     Told,
     Wire,
     Worker,
+    are_final,
     as_rows,
     assert_told,
     in_one_process,
@@ -47,7 +51,7 @@ from tests.servers.toy_scene import (
 from tests.servers.toy_worker import STREAMS
 
 from xmsec.model.errors import InputError
-from xmsec.model.types import Raw
+from xmsec.model.types import Finding, Raw
 from xmsec.runtime.faust.ending import INTERRUPTED
 from xmsec.runtime.faust.topics import Cluster, ensure
 from xmsec.store.elastic_ensure import ensure as ensure_indices
@@ -68,10 +72,11 @@ class Size:
     room: str
     patience_s: float
     at_once: int
+    crowd: Crowd
 
 
-QUICK = Size(3_000, 3, 3, "160m", 2 * PATIENCE_S, 4)
-LONG = Size(300_000, 30, 60, "2g", 1_800, 1)
+QUICK = Size(3_000, 3, 3, "160m", 2 * PATIENCE_S, 4, BUSY)
+LONG = Size(300_000, 30, 60, "2g", 1_800, 1, CITY)
 
 
 @dataclass
@@ -118,8 +123,19 @@ class Scene:
         """What is in the store."""
         if self.node is None:
             return self._indexed.told
-        with Elasticsearch(self.node.start().rpartition(" ")[2]) as client:
+        with self._elastic() as client:
             return stored(client, self.cluster.prefix)
+
+    def are_final(self) -> int:
+        """How many findings of those in the store are final."""
+        if self.node is None:
+            return final(self._indexed.told.findings.values())
+        with self._elastic() as client:
+            return are_final(client, self.cluster.prefix)
+
+    def _elastic(self) -> Elasticsearch:
+        assert self.node
+        return Elasticsearch(self.node.start().rpartition(" ")[2])
 
 
 @dataclass(frozen=True)
@@ -134,7 +150,7 @@ class Fault:
     before: Callable[[Scene], None] = lambda _: None
     roles: Sequence[Sequence[str]] = (ALL,)
     alter: Callable[[list[Sent]], list[Sent]] = list
-    base: Callable[[int, int], list[Sent]] = traffic
+    base: Callable[[int, int, Crowd], list[Sent]] = traffic
     clean: bool = False
     elastic: bool = False
     alone: bool = False
@@ -227,19 +243,18 @@ def fill_the_disk(scene: Scene) -> None:
     scene.connect()
 
 
-def with_ids(records: int, seed: int) -> list[Sent]:
+def with_ids(records: int, seed: int, crowd: Crowd) -> list[Sent]:
     """Records that all have ids, once each."""
-    once = {(one.stream, one.partition, one.line, one.given_id): one for one in traffic(records, seed)}
+    once = {(one.stream, one.partition, one.line, one.given_id): one for one in traffic(records, seed, crowd)}
     return [msgspec.structs.replace(one, given_id=f"id-{number}") for number, one in enumerate(once.values())]
 
 
-def in_time(records: int, seed: int) -> list[Sent]:
+def in_time(records: int, seed: int, crowd: Crowd) -> list[Sent]:
     """Records with ids, none later than two minutes."""
     chance = random.Random(seed)
     sent = []
-    for number, one in enumerate(with_ids(records, seed)):
-        said = {"t": number / 20 - chance.choice((0, 0, 1, 2)), "user": f"user-{chance.randrange(40)}", "action": "read"}
-        said["action"] = chance.choice(("login", "change", "read", "forbidden"))
+    for number, one in enumerate(with_ids(records, seed, crowd)):
+        said = {"t": number / 20 - chance.choice((0, 0, 1, 2)), **crowd.acts(chance)}
         sent.append(msgspec.structs.replace(one, line=msgspec.json.encode(said)))
     return sent
 
@@ -377,7 +392,8 @@ def scene_of(fault: Fault, size: Size, servers: Servers, prefix: str, folder: Pa
 def assert_ends_well(scene: Scene, expected: Told) -> None:
     """What is in the store, and what was refused, is what it must be."""
     awaited: Any = as_rows(expected) if scene.node else expected
-    scene.cases.until(lambda _: scene.told() == awaited, scene.size.patience_s)
+    all_final = final(expected.findings.values())
+    scene.cases.until(lambda _: scene.are_final() == all_final and scene.told() == awaited, scene.size.patience_s)
     try:
         assert_told(expected, scene.told(), scene.cluster, scene.wire.raws)
     except AssertionError as error:
@@ -391,6 +407,10 @@ def assert_ends_well(scene: Scene, expected: Told) -> None:
     assert not refused ^ found, f"dead letters: {sorted(refused - found)[:5]} missing, {sorted(found - refused)[:5]} extra"
 
 
+def final(findings: Iterable[Finding]) -> int:
+    return sum(one.state == "final" for one in findings)
+
+
 def is_refused(raw: Raw) -> bool:
     try:
         toys.parse(raw)
@@ -401,7 +421,7 @@ def is_refused(raw: Raw) -> bool:
 
 def play(name: str, size: Size, servers: Servers, folder: Path) -> None:
     fault = FAULTS[name]
-    clean = fault.base(size.records, sum(name.encode()))
+    clean = fault.base(size.records, sum(name.encode()), size.crowd)
     sent = fault.alter(clean)
     step = len(sent) // (fault.times + 1)
     with scene_of(fault, size, servers, f"{name}-{size.records}", folder) as scene:

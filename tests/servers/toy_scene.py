@@ -50,7 +50,23 @@ class Sent(msgspec.Struct, frozen=True):
     stamp_ms: int | None = None
 
 
-def traffic(records: int, seed: int) -> list[Sent]:
+class Crowd(msgspec.Struct, frozen=True):
+    """Who acts. reads: of so many actions and three more all but three are ordinary."""
+
+    users: int
+    reads: int
+
+    def acts(self, chance: random.Random) -> dict[str, str]:
+        """Return who did what."""
+        user = f"user-{chance.randrange(self.users)}"
+        return {"user": user, "action": chance.choice(("login", "change", "forbidden", *["read"] * self.reads))}
+
+
+BUSY = Crowd(40, 3)  # two findings of five records: much to lose in few
+CITY = Crowd(400, 17)  # one of a dozen
+
+
+def traffic(records: int, seed: int, crowd: Crowd = BUSY) -> list[Sent]:
     """Records of two streams in four partitions each, about in the order of time: late ones, repeated ids, broken lines.
 
     Those that are in time are so by three minutes: while a source says nothing, event time passes by the wall.
@@ -60,11 +76,7 @@ def traffic(records: int, seed: int) -> list[Sent]:
     for number in range(records):
         stream, partition = STREAMS[number % 2], number // 2 % PARTITIONS
         back = chance.choice((0, 0, 0, 0, 1, 1, 2, 8, 90))
-        said = {
-            "t": number / 20 + 0.25 - back,
-            "user": f"user-{chance.randrange(40)}",
-            "action": chance.choice(("login", "change", "read", "read", "read", "forbidden")),
-        }
+        said = {"t": number / 20 + 0.25 - back, **crowd.acts(chance)}
         line = b"{broken" if chance.random() < 0.01 else json.dumps(said).encode()
         given_id = f"{stream}-{number}" if chance.random() < 0.3 else None
         sent.append(Sent(stream, partition, line, given_id))
@@ -268,15 +280,26 @@ def as_rows(told: Told) -> Rows:
     )
 
 
+def are_final(client: Elasticsearch, prefix: str) -> int:
+    """Count the final findings in Elasticsearch: to ask for all of them again and again would keep it from taking more."""
+    index = f"{prefix}-findings"
+    client.indices.refresh(index=index)
+    return int(client.count(index=index, query={"term": {"state": "final"}})["count"])
+
+
 def stored(client: Elasticsearch, prefix: str) -> Rows:
     """Everything in Elasticsearch."""
     client.indices.refresh(index=f"{prefix}-*")
-    findings, incidents = (
-        {hit["_id"]: _engines(hit["_source"]) for hit in scan(client, index=f"{prefix}-{name}")} for name in TABLES
-    )
+    findings, incidents = (_table(client, f"{prefix}-{name}") for name in TABLES)
     return Rows(findings, {name: row for name, row in incidents.items() if row["findings"]})
 
 
+def _table(client: Elasticsearch, index: str) -> dict[str, Any]:
+    hits = scan(client, index=index, size=SCANNED, source_excludes=sorted(PEOPLES))
+    return {hit["_id"]: _engines(hit["_source"]) for hit in hits}
+
+
+SCANNED = 5_000
 TABLES = ("findings", "incidents")
 PEOPLES = {"status", "assignee", "incident", "related", "root", "own", "severity_rank"}
 

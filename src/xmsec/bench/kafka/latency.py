@@ -5,24 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from statistics import quantiles
 from typing import Any
 
 import msgspec
 
 from xmsec.bench.kafka.load import STREAM, Lines, producing
 from xmsec.bench.kafka.process import Process
-from xmsec.bench.kafka.site import PARTITIONS, Site, fresh, work
+from xmsec.bench.kafka.site import DETECTOR, PARTITIONS, Site, fresh, work
 from xmsec.bench.kafka.speed import PATIENCE_S, TOGETHER, Say
+from xmsec.bench.kafka.stages import Stage, stage, stages
 
 EVERY = 100  # of so many events one is a probe, from a user that nobody else is
 LOOK_S = 0.1
 WAIT_S = 60.0  # for the last ones
-DETECTOR = "bench-probe"
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """From sending to seeing, in seconds. found: of so many probes; resolved to a tenth of a second."""
+    """From sending to seeing, in seconds. found: of so many probes; resolved to a tenth of a second; stages: where it goes."""
 
     events_per_s: int
     probes: int
@@ -30,6 +29,7 @@ class Latency(msgspec.Struct, frozen=True):
     p50_s: float
     p99_s: float
     most_s: float
+    stages: dict[str, Stage]
 
 
 def latency(site: Site, events_per_s: int, seconds: float, say: Say) -> Latency:
@@ -38,11 +38,10 @@ def latency(site: Site, events_per_s: int, seconds: float, say: Say) -> Latency:
         process.until(lambda said: said.ready, PATIENCE_S)
         say(f"time to a finding: {events_per_s} events/s for {seconds:.0f} s")
         sent, seen = _probed(part, events_per_s, seconds)
-    taken = sorted(seen[user] - at for user, at in sent.items() if user in seen)
-    cuts = quantiles(taken, n=100, method="inclusive") if len(taken) > 1 else [0.0] * 99
-    return Latency(
-        events_per_s, len(sent), len(taken), round(cuts[49], 2), round(cuts[98], 2), round(max(taken, default=0.0), 2)
-    )
+        parts = stages(part, sent, seen)
+    taken = [seen[user] - at for user, at in sent.items() if user in seen]
+    whole = stage(taken)
+    return Latency(events_per_s, len(sent), len(taken), whole.p50_s, whole.p99_s, round(max(taken, default=0.0), 2), parts)
 
 
 def _probed(site: Site, events_per_s: int, seconds: float) -> tuple[dict[str, float], dict[str, float]]:

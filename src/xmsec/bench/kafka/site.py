@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
@@ -14,7 +15,7 @@ from xmsec.bench.indices import Connect
 from xmsec.bench.kafka.load import STREAM
 from xmsec.bench.kafka.weight import Weighed, Weight
 from xmsec.bench.road import KEY
-from xmsec.model.types import Context, Finding, Key, Parsed
+from xmsec.model.types import Context, Finding, Incident, Intent, Key, Parsed
 from xmsec.pipeline.road import Road, Tokened
 from xmsec.runtime.assemble import assemble
 from xmsec.runtime.faust.talk import admin
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CONTENT = Path(__file__).parent / "content"
 PARTITIONS = 4
+DETECTOR = "bench-probe"
+WRITTEN = "written"  # a file in a part's folder: when the index had findings of which probes
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -63,13 +66,37 @@ def work(gauge: Gauge, site: Site, roles: Sequence[str]) -> None:
     meter = Meter()
     gauge.ready = lambda: len(meter.apps) == len(roles) and not meter.problems()
     road = _watched(assemble(site.dirs, site.folder, KEY, site.zone).road, gauge, "detect" in roles)
+
+    def write(findings: Sequence[Finding], incidents: Sequence[Incident], _: Sequence[Intent]) -> Mapping[str, str]:
+        refused = index(client, findings, incidents, prefix=site.prefix).refused
+        note(site.folder, {finding.entity.id for finding in findings if finding.detector == DETECTOR})
+        return refused
+
     with site.connect() as client:
         worker(
             Roads(lambda: road),
             Place(site.cluster, site.folder / "faust", meter=meter),
             roles,
-            lambda findings, incidents, _: index(client, findings, incidents, prefix=site.prefix).refused,
+            write,
         )
+
+
+def note(folder: Path, probes: Collection[str]) -> None:
+    """Note when the index had what was said of these."""
+    if probes:
+        with (folder / WRITTEN).open("ab") as file:
+            file.write(msgspec.json.encode((time.time(), sorted(probes))) + b"\n")
+
+
+def noted(folder: Path) -> dict[str, float]:
+    """Return when the index first had something of each probe."""
+    moments: dict[str, float] = {}
+    path = folder / WRITTEN
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        moment_s, probes = msgspec.json.decode(line, type=tuple[float, list[str]])
+        for probe in probes:
+            moments.setdefault(probe, moment_s)
+    return moments
 
 
 def _watched(road: Road, gauge: Gauge, detects: bool) -> Road:

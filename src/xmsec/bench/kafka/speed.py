@@ -15,6 +15,7 @@ from xmsec.bench.kafka.site import PARTITIONS, Site, fresh, work
 Say = Callable[[str], None]
 PATIENCE_S = 900.0
 MANY = 100  # lines a message, where producers send several
+ENOUGH = 120_000  # of them: classify takes some 14,000 at a time, of which a fifth warms it and several must be left
 DOCUMENTS = 20_000
 APART: Sequence[Sequence[str]] = (("classify",), ("detect", "index"))
 TOGETHER = ("classify", "detect", "index")
@@ -50,6 +51,7 @@ def limits(site: Site, events: int, say: Say) -> Limits:
 
 def workers(site: Site, events: int, each: int, say: Say) -> dict[str, Speed]:
     """Measure workers over a backlog: classify alone, detect and index alone, all three in one process."""
+    events = max(events, ENOUGH) if each > 1 else events
     found: dict[str, Speed] = {}
     for name, roles in (("apart", APART), ("together", (TOGETHER,))):
         with fresh(site, f"{name}-{each}") as part:

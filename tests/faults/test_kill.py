@@ -122,6 +122,7 @@ PLAIN = {
     "counts": "*",
     "proposals": "*",
     "states": "owner, kind, value, due",
+    "uses": "*",
 }
 
 
@@ -164,6 +165,7 @@ def test_a_scan_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
     for what, held in undisturbed.items():
         assert disturbed[what] == held, what
     assert undisturbed["intents"]
+    assert undisturbed["uses"]
     replayed = xmsec("replay", "--home", home, "--format", "jsonl")
     assert replayed.returncode == 0, replayed.stderr
     assert by_id(replayed.stdout) == by_id(calm.stdout)

@@ -31,7 +31,7 @@ from xmsec.runtime.network import Clocked, Doors, Limits, Network, network
 from xmsec.runtime.service import Address, Service
 from xmsec.runtime.summary import Tally
 from xmsec.runtime.vitals import Vitals
-from xmsec.store.recording import Recording
+from xmsec.store.counted import recording_into
 
 TOKEN = "of-a-bench"
 BODY_RECORDS = 1_000
@@ -121,7 +121,7 @@ def _over_http(deployment: Deployment, folder: Path, kind: str, events: int, *, 
         drive: Callable[[Iterator[Sequence[Raw | Tick]]], Any] = iter
         if road:
             into.store.sync_commits()
-            witnesses: list[Witness] = [Tally({}), Recording(into.recordings, None, into.key_check)]
+            witnesses: list[Witness] = [Tally({}), recording_into(into.store, into.recordings, into.key_check)]
             drive = Embedded(deployment.road, into.store, witnesses, time.monotonic).drive
 
         def work() -> None:

@@ -26,6 +26,7 @@ from xmsec.runtime.assemble import Deployment
 from xmsec.runtime.files import FileRun, Rig
 from xmsec.runtime.summary import Tally
 from xmsec.sources.file import FileSource, merge
+from xmsec.store.counted import recording_into
 from xmsec.store.recording import Recording
 from xmsec.store.sqlite import SqliteStore
 
@@ -45,7 +46,7 @@ def by_leg(deployment: Deployment, path: Path) -> Legs:
     legs = Legs()
     road = _watched(deployment.road, legs)
     with rig(deployment) as into:
-        states, recording, tally = into.store.states(), Recording(into.recordings, None, into.key_check), Tally({})
+        states, recording, tally = into.store.states(), recording_into(into.store, into.recordings, into.key_check), Tally({})
         batches = merge(source(path).open({}), lambda _: None)
         waiting: list[Outcome] = []
         while (batch := legs.time("read", lambda: next(batches, None))) is not None:

@@ -52,7 +52,7 @@ def run(
     from xmsec.runtime.summary import Tally
     from xmsec.sources.records import cut_of
     from xmsec.sources.tail import Tail
-    from xmsec.store.recording import ENTRY, Recording
+    from xmsec.store.counted import recording_into
 
     begin()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -62,7 +62,7 @@ def run(
             Tail(one.id, one.paths, timedelta(seconds=one.idle_s), here.store.positions(one.id), cut_of(one.lines))
             for one in streams
         ]
-        recording = Recording(here.recordings, here.store.meta().get(ENTRY), here.key_check)
+        recording = recording_into(here.store, here.recordings, here.key_check)
         witnesses: list[Witness] = [Tally(here.store.meta()), recording]
         embedded = Embedded(here.deployment.road, here.store, witnesses, monotonic)
         path, responder = here.settings.store_path, _responder(here)

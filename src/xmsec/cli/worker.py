@@ -69,6 +69,7 @@ def worker(
     from xmsec.runtime.faust.meter import Meter
     from xmsec.runtime.faust.rights import survey
     from xmsec.store.elastic_ensure import check
+    from xmsec.store.elastic_uses import ElasticUses
 
     given = settings(home)
     wanted = _wanted(given, roles or ())
@@ -82,7 +83,7 @@ def worker(
             check(client, keyring.check, given.es_prefix)
         control = controlled(given, keyring)
         deployment = control.deployment
-        shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after)
+        shelf = Shelf(given.shelf, lambda: control.keyring.check, seal_after, ElasticUses(client, given.es_prefix))
         own = cluster(given, deployment.streams, streams)
         if not compared:
             survey(own, wanted)  # an error is one line: what is wrong with Kafka is said first, and alone

@@ -9,7 +9,7 @@ import msgspec
 
 from xmsec.console.access import EVERY, Permission, Principal
 from xmsec.model.errors import PolicyError
-from xmsec.model.ports import Page, Query, Reader, Table
+from xmsec.model.ports import Page, Query, Reader, Table, Use, UseQuery
 
 _BY_SYSTEM: frozenset[Table] = frozenset(("findings", "incidents", "dead", "coverage"))
 AT_ONCE = 500  # ids in one question
@@ -40,6 +40,10 @@ class Scoped:
         """Return counts by steps of time over what may be seen. Raises PolicyError."""
         return self._reader.course(self._within(query), step, by)
 
+    def uses(self, query: UseQuery) -> Sequence[Use]:
+        """Return use in events of the systems that may be seen."""
+        return self._reader.uses(msgspec.structs.replace(query, systems=self._reached(query.systems or None)))
+
     def one(self, table: Table, record: str) -> dict[str, object] | None:
         """Return the record of this id, or None when there is none that may be seen."""
         rows = self.page(Query(table, {"id": (record,)}, limit=1)).rows
@@ -58,6 +62,12 @@ class Scoped:
             return query
         if query.table not in _BY_SYSTEM:
             raise PolicyError(f"{query.table} are shown to those alone who may see all systems")
-        asked = query.where.get("system")
+        within = self._reached(query.where.get("system"))
+        return msgspec.structs.replace(query, where={**query.where, "system": within})
+
+    def _reached(self, asked: Sequence[str] | None) -> tuple[str, ...]:
+        """Return those of the systems asked for (None: of all) that may be seen; empty: whichever."""
+        if EVERY in self._systems:
+            return tuple(asked or ())
         within = self._systems if asked is None else self._systems & {*asked}
-        return msgspec.structs.replace(query, where={**query.where, "system": tuple(sorted(within)) or (_NONE,)})
+        return tuple(sorted(within)) or (_NONE,)

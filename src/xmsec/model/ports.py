@@ -243,6 +243,34 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class Use(msgspec.Struct, frozen=True):
+    """How often an account used a dataset, in events of one system: exact, each event once.
+
+    account: as events name it; "" of those that name none; the type of token, of those that are a token.
+    """
+
+    system: str
+    dataset: str
+    account: str
+    events: int
+    first: datetime
+    last: datetime
+
+
+class UseQuery(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose use of what a Reader is asked for; what is empty asks for any. limit: the most used first.
+
+    since, until: the days (in UTC) with use within [since, until); their counts are of whole days.
+    """
+
+    systems: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 1_000
+
+
 class Reader(Protocol):
     """What everything that prints asks: pages and counts; SQLite and Elasticsearch answer alike."""
 
@@ -259,6 +287,11 @@ class Reader(Protocol):
 
         The first of a key is the step's number, from 0; steps without rows are left out.
         """
+        ...
+
+    def uses(self, query: UseQuery) -> Sequence[Use]:
+        """Return who used what how often, each account, dataset and system once."""
+        ...
 
 
 class Flow(msgspec.Struct, frozen=True):

@@ -16,8 +16,8 @@ from xmsec.runtime.assemble import Deployment
 from xmsec.runtime.embedded import Embedded, Witness
 from xmsec.runtime.summary import Reached, Tally
 from xmsec.sources.file import FileSource, merge
+from xmsec.store.counted import recording_into
 from xmsec.store.read import SqliteReader
-from xmsec.store.recording import ENTRY, Recording
 from xmsec.store.sqlite import SqliteStore
 
 
@@ -46,7 +46,7 @@ class FileRun:
         Yields what was committed, as it is committed; at the end the recording is sealed.
         """
         rig = self._rig
-        recording = Recording(rig.recordings, rig.store.meta().get(ENTRY), rig.key_check)
+        recording = recording_into(rig.store, rig.recordings, rig.key_check)
         witnesses: list[Witness] = [self.tally, self._reached, recording]
         embedded = Embedded(rig.deployment.road, rig.store, witnesses, self._monotonic, self.partitions)
         yield from embedded.drive(self._batches(until))

@@ -26,7 +26,7 @@ from xmsec.sources.file import Content
 from xmsec.sources.identity import Known, twin
 from xmsec.sources.lines import Found
 from xmsec.sources.records import Cut, cut_of
-from xmsec.store.recording import ENTRY, Recording
+from xmsec.store.counted import recording_into
 
 PARTITION = "retry"
 PIECE_BYTES = 64 << 10
@@ -49,7 +49,7 @@ def retry(
     rig: Rig, letters: Iterable[Rejected], held: Mapping[Source, Content], now: datetime
 ) -> Iterator[tuple[Rejected, Fate]]:
     """Carry refused records along the road again; says of each what became of it, as it is committed."""
-    recording = Recording(rig.recordings, rig.store.meta().get(ENTRY), rig.key_check)
+    recording = recording_into(rig.store, rig.recordings, rig.key_check)
     witnesses: list[Witness] = [Tally(rig.store.meta()), recording]
     for stream, of_stream in groupby(sorted(letters, key=lambda one: one.position), key=lambda one: one.position.stream):
         for source, of_file in groupby(of_stream, key=lambda one: one.position.source):

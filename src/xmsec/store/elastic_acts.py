@@ -5,8 +5,7 @@ The act is there before anything that follows from it. Killed in between, the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from xmsec.findings.shape import Placement
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Act
-from xmsec.store.elastic_error import address, told
+from xmsec.store.elastic_error import address, answering
 from xmsec.store.elastic_schema import ACTS, FINDINGS, PREFIX, incident_index
 from xmsec.store.elastic_shape import acts, own_of, placed, shape
 
@@ -34,7 +33,7 @@ class ElasticActs:
 
     def put(self, act: Act) -> bool:
         """Record an act and shape the incidents that it speaks of; false when it was recorded before."""
-        with _answering(self._client):
+        with answering(self._client):
             document = {**msgspec.to_builtins(act), "about": list(act.about)}
             index = ACTS.first(self._prefix)
             answer = self._client.options(ignore_status=409).create(index=index, id=act.id, document=document, refresh=True)
@@ -46,20 +45,20 @@ class ElasticActs:
 
     def cover(self, findings: Sequence[str], exception: str) -> None:
         """Let an exception cover findings; one that is not there is left out."""
-        with _answering(self._client):
+        with answering(self._client):
             for start in range(0, len(findings), AT_ONCE):
                 self._mark(findings[start : start + AT_ONCE], {"exception": exception})
 
     def of(self, incident: str) -> Sequence[Act]:
         """Return the acts that speak of an incident, or of one that was merged into it, in the order of their time."""
-        with _answering(self._client):
+        with answering(self._client):
             about = {"terms": {"about": list(self.parts(incident))}}
             return acts(self._client, about, self._prefix)
 
     def parts(self, incident: str) -> Sequence[str]:
         """Return an incident's id, and those that were merged into it."""
         found, fresh = {incident}, {incident}
-        with _answering(self._client):
+        with answering(self._client):
             while fresh:  # one that was merged before its root was, names that root still
                 roots: Any = {"terms": {"root": sorted(fresh)}}
                 hits = self._client.search(index=incident_index(self._prefix), query=roots, size=PARTS, source=False)
@@ -123,13 +122,3 @@ class ElasticActs:
     def _set(self, incident: str, doc: Mapping[str, Any]) -> None:
         index = incident_index(self._prefix)
         self._client.update(index=index, id=incident, doc=dict(doc), retry_on_conflict=AGAIN, refresh=True)
-
-
-@contextmanager
-def _answering(client: Elasticsearch) -> Iterator[None]:
-    from elasticsearch import ApiError, TransportError
-
-    try:
-        yield
-    except (ApiError, TransportError) as error:
-        raise told(client, error) from error

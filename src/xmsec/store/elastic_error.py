@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xmsec.model.errors import ConfigError, ServiceError, XmsecError
@@ -10,6 +12,17 @@ if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 PRIVILEGES = "give it the privileges that docs/elasticsearch.md lists"
+
+
+@contextmanager
+def answering(client: Elasticsearch) -> Iterator[None]:
+    """Turn what Elasticsearch, or the way to it, says no with into an error of ours."""
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        yield
+    except (ApiError, TransportError) as error:
+        raise told(client, error) from error
 
 
 def told(client: Elasticsearch, error: Exception) -> XmsecError:

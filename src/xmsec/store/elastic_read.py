@@ -10,7 +10,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,11 @@ import msgspec
 
 from xmsec.model.clock import EPOCH, rfc3339
 from xmsec.model.errors import ConfigError, InputError
-from xmsec.model.ports import Page, Query
+from xmsec.model.ports import Page, Query, Use, UseQuery
 from xmsec.model.types import STATUSES, Incident
-from xmsec.store.elastic_error import told
+from xmsec.store.elastic_error import answering
 from xmsec.store.elastic_schema import PREFIX
+from xmsec.store.elastic_uses import ElasticUses
 from xmsec.store.rows import UNTOUCHED, words
 
 if TYPE_CHECKING:
@@ -124,6 +124,10 @@ class ElasticReader:
             for key, count in self._buckets(query, columns)
         }
 
+    def uses(self, query: UseQuery) -> Sequence[Use]:
+        """Return who used what how often."""
+        return ElasticUses(self._client, self._prefix).asked(query)
+
     def _buckets(self, query: Query, columns: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
         after: Mapping[str, Any] | None = None
         while True:
@@ -207,7 +211,7 @@ class ElasticReader:
         return [_incident(row, others) for row in rows]
 
     def _search(self, table: Query, **asked: Any) -> Any:
-        with _answering(self._client):
+        with answering(self._client):
             return self._client.search(index=f"{self._prefix}-{self._table(table)}", **asked).body
 
     def _table(self, query: Query) -> str:
@@ -218,7 +222,7 @@ class ElasticReader:
 
 def incidents_like(client: Elasticsearch, beginning: str, prefix: str = PREFIX) -> Sequence[Incident]:
     """Return incidents whose id begins so, two at most."""
-    with _answering(client):
+    with answering(client):
         found = client.search(index=f"{prefix}-incidents", query=_shown({"prefix": {"id": beginning}}), size=2, sort="id")
     return [msgspec.convert(hit["_source"], Incident) for hit in found["hits"]["hits"]]
 
@@ -244,16 +248,6 @@ def _compared(name: str, value: int | str, *signs: str) -> dict[str, Any]:
 def _shown(term: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out incidents without findings: an exception covers all that they had, or people put them elsewhere."""
     return {"bool": {"filter": [term, {"exists": {"field": "findings"}}]}}
-
-
-@contextmanager
-def _answering(client: Elasticsearch) -> Iterator[None]:
-    from elasticsearch import ApiError, TransportError
-
-    try:
-        yield
-    except (ApiError, TransportError) as error:
-        raise told(client, error) from error
 
 
 def _field(query: Query, name: str, known: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from xmsec.model.types import Finding
 
 PREFIX = "xmsec"
-SCHEMA = 4  # grows with every change of a mapping; `index ensure` takes older indices along
+SCHEMA = 5  # grows with every change of a mapping; `index ensure` takes older indices along
 SINGLE = "0"  # the suffix of a table's first index, and of its only one when it is not cut into months
 
 _DATE = {"type": "date"}
@@ -53,6 +53,13 @@ _ACT = {  # what somebody decided of incidents; never changed
     **dict.fromkeys(("id", "kind", "by", "about", "incident", "incidents", "findings", "into", "status", "assignee"), _WORD),
     "at": _DATE,
     "text": {"type": "keyword", "index": False, "doc_values": False},
+}
+_USE = {  # one account's use of a dataset on a day; and, of each thread of recordings, how far it was summed
+    **dict.fromkeys(("thread", "system", "dataset", "account"), _WORD),
+    **dict.fromkeys(("events", "upto"), _NUMBER),
+    **dict.fromkeys(("first", "last"), _NUMBER),  # microseconds since 1970: a date keeps milliseconds
+    "day": _DATE,
+    "sources": _KEPT,
 }
 _RUN = {  # one document a run: its last entry's facts to search by, all entries, and who goes on with it
     **dict.fromkeys(("run", "playbook", "incident", "kind", "step", "by", "hash", "holder"), _WORD),
@@ -116,8 +123,9 @@ TABLES = (
     Table("labels", _LABEL),
     Table("runs", _RUN),
     Table("acts", _ACT),
+    Table("uses", _USE),
 )
-FINDINGS, INCIDENTS, _, RUNS, ACTS = TABLES
+FINDINGS, INCIDENTS, _, RUNS, ACTS, USES = TABLES
 
 
 def finding_index(finding: Finding, prefix: str = PREFIX) -> str:

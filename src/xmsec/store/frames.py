@@ -23,14 +23,17 @@ from xmsec.store.columns import SCHEMA, table
 _HEADER = struct.Struct(">II")
 
 
-def frame_of(outcome: Outcome) -> bytes:
-    """Write what a batch carried; nothing when it carried nothing."""
-    if not outcome.passed:
-        return b""
+def rows_of(outcome: Outcome) -> pa.Table:
+    """Return what a batch carried as columns."""
     rows = [(item.event, item.spans) if isinstance(item, Context) else item for item in outcome.passed]
+    return table(rows, outcome.revisions)
+
+
+def frame_of(rows: pa.Table) -> bytes:
+    """Write the rows of a batch."""
     written = pa.BufferOutputStream()
     with pa.ipc.new_stream(written, SCHEMA) as stream:
-        stream.write_table(table(rows, outcome.revisions))
+        stream.write_table(rows)
     payload: bytes = written.getvalue().to_pybytes()
     return _HEADER.pack(len(payload), crc32(payload)) + payload
 

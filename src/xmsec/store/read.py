@@ -15,10 +15,11 @@ import msgspec
 
 from xmsec.model.clock import EPOCH, FAR, from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, InputError
-from xmsec.model.ports import Page, Query
+from xmsec.model.ports import Page, Query, Use, UseQuery
 from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
 from xmsec.store.rows import dead_row, finding_row, incident_row, words
 from xmsec.store.states import from_micros, micros
+from xmsec.store.uses import asked
 
 RELATED = 100  # other incidents of an entity that one names
 _LIKE = re.compile(r"[%_\\]")
@@ -198,6 +199,10 @@ class SqliteReader:
         kinds = [kind for _, kind in columns]
         counts = {(row[0], tuple(map(_written, row[1:], kinds))): row[-1] for row in rows}
         return {key: count for key, count in counts.items() if count}
+
+    def uses(self, query: UseQuery) -> Sequence[Use]:
+        """Return who used what how often."""
+        return asked(self._connection, query)
 
     def dead_totals(self) -> Mapping[tuple[str, str, str], int]:
         """Return how many records were refused, listed or not: (stream, leg, reason) → total."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,9 @@ from xmsec.model.types import Revisions, Source
 from xmsec.store.archive import Archive
 from xmsec.store.columns import Row
 from xmsec.store.sealed import Part, hour_of, received_of
+
+if TYPE_CHECKING:
+    from xmsec.store.threads import Threads
 
 SEAL_BYTES = 16 << 20  # compressed, in memory until it is sealed: some 250,000 events
 SEAL_AFTER = timedelta(minutes=15)  # what a worker that is killed reads again at most
@@ -34,14 +38,19 @@ class Origin(msgspec.Struct, frozen=True):
 class Recorder:
     """Open parts by partition, over an archive.
 
-    monotonic seconds come with each call: nothing here knows a clock.
+    monotonic seconds come with each call: nothing here knows a clock. threads: who sums the use that files tell.
     """
 
     def __init__(
-        self, archive: Archive, origin: Origin, seal_bytes: int = SEAL_BYTES, seal_after: timedelta = SEAL_AFTER
+        self,
+        archive: Archive,
+        origin: Origin,
+        seal_bytes: int = SEAL_BYTES,
+        seal_after: timedelta = SEAL_AFTER,
+        threads: Threads | None = None,
     ) -> None:
         archive.claim(origin.key_check)
-        self._archive, self._origin = archive, origin
+        self._archive, self._origin, self._threads = archive, origin, threads
         self._seal_bytes, self._seal_after_s = seal_bytes, seal_after.total_seconds()
         self._name = origin.topic_id.replace("-", "")[:8]
         self.parts: dict[int, Part] = {}
@@ -90,8 +99,15 @@ class Recorder:
         """Write a file, durably; the same again changes nothing. Raises OSError or ServiceError."""
         self._archive.put(path, content)
 
+    def sum_up(self, path: str) -> None:
+        """Sum the use that a file tells which was written; the same again changes nothing. Raises OSError or XmsecError."""
+        if self._threads is not None:
+            self._threads.settle(path)
+
     def forget(self) -> None:
         """Drop what is not durable: it will be read again, perhaps by another worker."""
+        if self._threads is not None:
+            self._threads.forget()
         self.parts, self._since, self._ranges = {}, {}, None
 
 

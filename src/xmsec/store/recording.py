@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from xmsec.store.columns import Row
+    from xmsec.store.usage import Usage
 
 ENTRY = "recording"  # the store's entry that says which part is open and how long it is
 SEAL_BYTES = 128 << 20  # some 200,000 events; Parquet makes a tenth of it
@@ -35,12 +36,20 @@ class Recording:
     """The one writer of a folder of recordings.
 
     committed: the store's entry, None in a new home; key_check: of the key that made the tokens. Each `append` follows the
-    commit of the one before. Raises ConfigError when the folder's tokens were made with another key.
+    commit of the one before. usage: who sums what it takes in. Raises ConfigError when the folder's tokens were made with
+    another key.
     """
 
-    def __init__(self, folder: Path, committed: str | None, key_check: str = "", seal_bytes: int = SEAL_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        committed: str | None,
+        key_check: str = "",
+        seal_bytes: int = SEAL_BYTES,
+        usage: Usage | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._seal_bytes = folder, seal_bytes
+        self._folder, self._seal_bytes, self._usage = folder, seal_bytes, usage
         before = _kept(folder / "key_check", key_check)
         self._key_check = before or key_check
         number, self._length = _entry(committed)
@@ -83,21 +92,33 @@ class Recording:
         """Write what batches carried, safe against a power cut; return the entry that their commit must hold."""
         if self._length and (self._length >= self._seal_bytes or self._span() >= SEAL_AFTER):
             self.seal()
-        for outcome in outcomes:
-            self._note(outcome.passed)
-        from xmsec.store.frames import frame_of  # pyarrow, which only who records or reads needs
-
-        written = b"".join(map(frame_of, outcomes))
+        if self._usage is not None and self._last is not None and self._usage.ripe(self._last):
+            self._usage.settle()
+        written = b"".join(map(self._frame, outcomes))
         with self._path.open("ab", buffering=0) as file:
             file.write(written)
             os.fdatasync(file.fileno())
         self._length += len(written)
         return {ENTRY: f"{self._number} {self._length}"}
 
+    def _frame(self, outcome: Outcome) -> bytes:
+        """Write what a batch carried; nothing when it carried nothing."""
+        from xmsec.store.frames import frame_of, rows_of  # pyarrow, which only who records or reads needs
+
+        if not outcome.passed:
+            return b""
+        self._note(outcome.passed)
+        rows = rows_of(outcome)
+        if self._usage is not None:
+            self._usage.note(self._number, rows)
+        return frame_of(rows)
+
     def seal(self) -> Path | None:
         """Turn the open part, all of it committed, into Parquet; killed anywhere, no row is lost or there twice."""
         if not self._length:
             return None
+        if self._usage is not None:
+            self._usage.settle()
         path = _sealed(self._folder, self._number)
         part = path.with_suffix(".part")
         _write_parquet(part, self._path, self._length, self._key_check)

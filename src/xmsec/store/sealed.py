@@ -22,8 +22,8 @@ from xmsec.store.terms import Terms
 
 GROUP_ROWS = 20_000  # a row group: what is held uncompressed, some 20 MB
 READ_ROWS = 4_000
-_FRAME = "frame"
-_FRAMED = SCHEMA.append(pa.field(_FRAME, pa.int64()))  # the offset of the frame that a row came in
+FRAME = "frame"
+_FRAMED = SCHEMA.append(pa.field(FRAME, pa.int64()))  # the offset of the frame that a row came in
 _ABOUT = b"xmsec.about"
 _NAME = re.compile(r"(?P<origin>[0-9a-f]{8})-(?P<partition>\d{5})-(?P<first>\d{12})-(?P<last>\d{12})\.parquet")
 
@@ -90,7 +90,7 @@ class Part:
     def add(self, offset: int, items: Sequence[Row], made_under: Revisions) -> None:
         """Take in a frame."""
         columns = table(items, made_under)
-        self._waiting.append(columns.append_column(_FRAMED.field(_FRAME), pa.array([offset] * len(items), pa.int64())))
+        self._waiting.append(columns.append_column(_FRAMED.field(FRAME), pa.array([offset] * len(items), pa.int64())))
         if not self.rows:
             self._began = received_of(items[0])
         self.last, self.rows, self._waiting_rows = offset, self.rows + len(items), self._waiting_rows + len(items)
@@ -162,7 +162,7 @@ def framed(file: pq.ParquetFile, after: int, start: datetime | None, end: dateti
     import pyarrow.compute as pc
 
     for batch in file.iter_batches(READ_ROWS):
-        kept = batch.filter(pc.greater(batch[_FRAME], after))
+        kept = batch.filter(pc.greater(batch[FRAME], after))
         for bound, inside in ((start, pc.greater_equal), (end, pc.less)):
             if bound is not None:
                 kept = kept.filter(pc.or_(pc.not_equal(kept["kind"], "event"), inside(kept["time"], bound)))

@@ -34,7 +34,9 @@ from xmsec.runtime.faust.roads import Roads
 from xmsec.runtime.faust.topics import Cluster, topic_id
 from xmsec.runtime.responder import Responder
 from xmsec.store.archive import Archive
+from xmsec.store.elastic_uses import ElasticUses
 from xmsec.store.recorder import Origin, Recorder
+from xmsec.store.threads import Threads
 
 LOOK_S = 1.0  # how often held runs are looked at; a lease of some seconds tells whether their holder lives
 
@@ -65,11 +67,15 @@ class Notices(msgspec.Struct, frozen=True):
 
 
 class Shelf(msgspec.Struct, frozen=True):
-    """Where recordings go (a folder or a URI), the check values of their keys, and how long a part may wait to be sealed."""
+    """Where recordings go (a folder or a URI), the check values of their keys, and how long a part may wait to be sealed.
+
+    uses: where the use that they tell is summed, None: nowhere.
+    """
 
     place: str
     key_check: Callable[[], str]
     seal_after_s: float = 900.0
+    uses: ElasticUses | None = None
 
 
 def worker(roads: Roads, place: Place, roles: Collection[str], sink: Sink | None = None) -> None:
@@ -146,7 +152,9 @@ def _recorder(place: Place, sources: Sequence[Source]) -> tuple[Recorder, Shelf]
     if shelf is None:
         raise ConfigError("record has nowhere to write", where="worker", remedy="set XMSEC_RECORDINGS")
     origin = Origin(topic_id(place.cluster, "tokened"), shelf.key_check(), sources)
-    return Recorder(Archive(shelf.place), origin, seal_after=timedelta(seconds=shelf.seal_after_s)), shelf
+    archive = Archive(shelf.place)
+    threads = None if shelf.uses is None else Threads(archive, shelf.uses)
+    return Recorder(archive, origin, seal_after=timedelta(seconds=shelf.seal_after_s), threads=threads), shelf
 
 
 def _app(place: Place, role: str) -> faust.App:

@@ -12,7 +12,7 @@ from typing import Any
 
 import faust
 
-from xmsec.model.errors import ServiceError
+from xmsec.model.errors import ServiceError, XmsecError
 from xmsec.model.types import Position
 from xmsec.runtime.faust import frames
 from xmsec.runtime.faust.inbox import Inbox
@@ -106,7 +106,16 @@ class Record:
             return False
         for event in self._held.pop(partition, ()):
             event.ack()
+        if not self._app.rebalancing:  # whoever has the partition then sums what it finds
+            await self._sum_up(path)
         return True
+
+    async def _sum_up(self, path: str) -> None:
+        """Sum the use that a file tells; where that fails, it is done with the partition's next file."""
+        try:
+            await asyncio.to_thread(self._recorder.sum_up, path)
+        except (OSError, XmsecError) as error:
+            log.warning("use is not summed: %s", error if isinstance(error, XmsecError) else type(error).__name__)
 
     async def _certain(self, call: Any, *given: Any) -> Any:
         """Ask the archive until it answers; meanwhile nothing is read, so that no memory fills."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from xmsec.runtime.ledgers import Ledgers, Seen
 from xmsec.runtime.reasons import Newest
 from xmsec.store.figures import observed, observed_datasets
 from xmsec.store.readers import Connections
+from xmsec.store.states import micros
+from xmsec.store.uses import DAY_MICROS, DayUse, add
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 CERTS, CASES = "postgres://certs/public.certificate", "postgres://office/public.case"
@@ -58,8 +61,16 @@ def observe(store: Sqlite, counts: Proposals) -> None:
     store.commit([bare(proposals=counts)])
 
 
+def use(store: Sqlite, account: str, dataset: str, times: Iterable[datetime], system: str = "city") -> None:
+    """Let an account use a dataset at these moments."""
+    moments = list(map(micros, times))
+    with store.transaction() as connection:
+        add(connection, [DayUse(at // DAY_MICROS, dataset, account, system, 1, at, at) for at in moments])
+
+
 def about(home: Path, connections: Connections) -> dict[str, Any]:
     """What a console's records say of trails and of the ledger, over a test's own home and store."""
     seen = Seen(lambda names: observed(connections.mine(), names), lambda limit: observed_datasets(connections.mine(), limit))
     counted = seen if (home / "store.sqlite").exists() else None  # over Elasticsearch nobody counts
-    return {"trails": followed(home), "ledgers": Ledgers(home, Newest(home), Grades(Title("表", "table")), counted)}
+    book = Newest(home)
+    return {"trails": followed(home), "book": book, "ledgers": Ledgers(home, book, Grades(Title("表", "table")), counted)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from tests.browser.conftest import Enter, Room
 from tests.browser.test_findings_page import SERIOUS
-from tests.ledgers import CASES, CERTS, SEEN, kept, observe
+from tests.ledgers import CASES, CERTS, SEEN, kept, observe, use
 
 from xmsec.console.access import Grant
 from xmsec.runtime.assemble import current_ledger
@@ -18,6 +20,7 @@ def written(room: Room) -> None:
     """A ledger, and what the stream observed beside it."""
     kept(room.folder)
     observe(room.store, SEEN)
+    use(room.store, "lin", CERTS, [datetime.now(UTC)])
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -31,6 +34,8 @@ def test_an_accepted_proposal_changes_the_dataset_and_makes_a_revision(signed_in
     page.click(f"tr:has-text('{CERTS}') a")
     row = page.locator("#proposals tr", has_text="CN_MOBILE")
     expect(row).to_contain_text("90")
+    expect(page.locator("#grants")).to_contain_text({"zh": "近 30 天 1 次", "en": "1 in 30 days"}[language])
+    expect(page.locator("#grants")).to_contain_text({"zh": "未见使用", "en": "Never seen in use"}[language])
     page.click("#grants summary")
     expect(page.locator("#grants details a")).to_have_text(["lin.mei", "lin"])
     seen.looked_at()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from tests.browser.conftest import Enter, Room
 from tests.browser.test_findings_page import SERIOUS
+from tests.ledgers import CASES, CERTS, kept, use
 
 from xmsec.console.access import Grant
+from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Query
 from xmsec.store.read import SqliteReader
 
@@ -17,11 +21,17 @@ BOTH = ("new", "acknowledged")
 
 @pytest.mark.parametrize(("language", "theme"), [("zh", "light"), ("en", "dark")])
 def test_it_is_drawn_accessible_and_in_the_language(signed_in: Enter, room: Room, language: str, theme: str) -> None:
+    kept(room.folder)
+    use(room.store, "lin", CERTS, [EPOCH + timedelta(minutes=1)])
+    use(room.store, "", CASES, [EPOCH + timedelta(minutes=2)], "office")
     seen = signed_in("/account", language)
     room.desk.users.prefer("wang", language, theme)
     seen.page.goto(f"{room.url}/situation?span=day")
     expect(seen.page.locator("#situation[data-drawn='1'] .chart canvas")).to_have_count(3)
     seen.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    expect(seen.page.locator(".sit-flow tbody tr", has_text=CASES)).to_contain_text(
+        {"zh": "已使用、未授权", "en": "Used, not declared"}[language]
+    )
     seen.looked_at()
     found = Axe().run(seen.page).response["violations"]
     assert [(one["id"], one["nodes"][0]["target"]) for one in found if one["impact"] in SERIOUS] == []

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
-from tests.ledgers import CASES, CERTS, LEDGER, SEEN, bare, kept, observe
-from tests.rooms import Clock, bearer, rooms
+from tests.ledgers import CASES, CERTS, LEDGER, SEEN, bare, kept, observe, use
+from tests.rooms import NOON, Clock, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import HOLDS, ROLES, granted
 from xmsec.console.pages import ledger
-from xmsec.console.pages.ledger import accounts_of
 from xmsec.ledger.book import Book
+from xmsec.ledger.use import accounts_of
 from xmsec.model.types import Entity
 from xmsec.runtime.assemble import current_ledger
 from xmsec.runtime.service import application
@@ -222,3 +223,35 @@ def test_what_was_observed_is_read_by_dataset(store: Sqlite) -> None:
     assert observed(store.connection, [CASES]) == {(CASES, "note", "CN_MOBILE"): 5}
     assert list(observed_datasets(store.connection, 9)) == sorted({place[0] for place in SEEN})
     assert list(observed_datasets(store.connection, 1)) == [min(place[0] for place in SEEN)]
+
+
+def used(text: str, grant: str) -> str:
+    """What stands in a grant's row, without markup."""
+    row = next(row for row in text.partition('id="grants"')[2].split("<tr") if f">{grant}<" in row)
+    return " ".join(re.sub(r"<[^>]*>", " ", row).split())
+
+
+def test_a_grant_shows_its_use_by_the_accounts_that_it_reaches(ask: Asking, store: Sqlite) -> None:
+    days = [NOON - timedelta(days=number) for number in (50, 20, 1)]
+    use(store, "lin", CERTS, days)
+    use(store, "lin.mei", CERTS, days[1:])
+    use(store, "wu", CERTS, days)
+    told = ask(OF_CERTS, authorization=bearer(ask.desk, "viewer", "city")).text
+    assert "2026-03-01 12:00" in used(told, "G-1")
+    assert "2026-01-11" in used(told, "G-1")
+    assert "近 30 天 4 次" in used(told, "G-1")
+    assert "未见使用" in used(told, "G-2")
+
+
+def test_a_grant_that_rests_for_a_month_is_pointed_out(ask: Asking, store: Sqlite) -> None:
+    use(store, "batch", "postgres://certs/other", [NOON - timedelta(days=90)])
+    use(store, "batch", CERTS, [NOON - timedelta(days=90)])
+    told = used(ask(OF_CERTS, authorization=bearer(ask.desk)).text, "G-2")
+    assert "2025-12-02" in told
+    assert "近 30 天未使用" in told
+
+
+def test_use_in_foreign_systems_is_hidden(ask: Asking, store: Sqlite) -> None:
+    use(store, "batch", CERTS, [NOON], "office")
+    assert "未见使用" in used(ask(OF_CERTS, authorization=bearer(ask.desk, "viewer", "city")).text, "G-2")
+    assert "2026-03-02 12:00" in used(ask(OF_CERTS, authorization=bearer(ask.desk)).text, "G-2")

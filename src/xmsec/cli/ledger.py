@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xmsec.cli.options import Home, Output, example
 
+if TYPE_CHECKING:
+    from xmsec.cli.settings import Settings
+
 app = typer.Typer(help="The ledger: datasets, fields, labels, grants, people.", no_args_is_help=True)
 
-SECTIONS = ("datasets", "fields", "grants", "people", "owners", "proposals")
+SECTIONS = ("datasets", "fields", "grants", "people", "owners", "proposals", "use")
 
 
 @app.command("import", epilog=example("xmsec ledger import ledger.yaml"))
@@ -48,7 +51,7 @@ def show(
     home: Home = None,
     form: Output = None,
 ) -> None:
-    """Show one section of the ledger, or what the stream proposes for a later revision."""
+    """Show one section of the ledger, what the stream proposes for a later revision, or how grants are used."""
     from xmsec.cli.home import opened
     from xmsec.cli.output import remark, rows
     from xmsec.cli.settings import settings
@@ -63,9 +66,34 @@ def show(
                 {"dataset": dataset, "field": field, "type": kind, "seen": count}
                 for (dataset, field, kind), count in here.store.proposals().items()
             ]
+    elif section == "use":
+        told = _used(settings(home))
     else:
         book, problems = current_ledger(settings(home).home)
         for problem in problems:
             remark(f"xmsec: {problem}")
         told = list(book.rows(section))  # type: ignore[arg-type]  # one of the sections: asked above
     rows(told, form, {name: name for name in (told[0] if told else {"": ""})})
+
+
+def _used(given: Settings) -> list[dict[str, Any]]:
+    """Return each grant with its first and last use, and the events of the last 30 days."""
+    from xmsec.cli.asked import asked
+    from xmsec.cli.home import now
+    from xmsec.ledger.use import uses_of
+    from xmsec.runtime.assemble import current_ledger
+
+    book, _ = current_ledger(given.home)
+    grants = book.entries.grants
+    with asked(given) as reader:
+        found = uses_of(book, grants, reader.uses, now())
+    return [
+        {
+            "id": one.id,
+            "grantee": one.grantee,
+            "first": found[one.id].first,
+            "last": found[one.id].last,
+            "events_30_days": found[one.id].recent,
+        }
+        for one in grants
+    ]

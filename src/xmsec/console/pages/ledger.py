@@ -16,7 +16,8 @@ from xmsec.console.ask import Ask, Page, View
 from xmsec.console.refused import Refusals, Refused
 from xmsec.ledger.book import Book
 from xmsec.ledger.dataset import Dataset, Owner
-from xmsec.ledger.grant import DEPARTMENT, ROLE, Given, covers, valid
+from xmsec.ledger.grant import Given, covers, valid
+from xmsec.ledger.use import GrantUse, accounts_of, uses_of
 from xmsec.model.errors import InputError
 from xmsec.model.ports import Query
 from xmsec.model.types import LEVELS, UNIT_SEPARATOR, Level
@@ -43,11 +44,12 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Use(msgspec.Struct, frozen=True):
-    """A grant on a dataset, and the latest finding about it. accounts: that it reaches."""
+    """A grant on a dataset, how it is used, and the latest finding about that. accounts: that it reaches."""
 
     grant: Given
     state: Literal["valid", "expired", "early"]
     accounts: Sequence[str]
+    seen: GrantUse
     told: Mapping[str, Any] | None = None
 
 
@@ -233,13 +235,11 @@ def _unknown(ask: Ask, ledgers: Ledgers, book: Book) -> Sequence[str]:
 
 
 def _uses(ask: Ask, book: Book, found: Dataset) -> Sequence[Use]:
-    """Return the grants on a dataset, those that are valid first; with what was last found about their use."""
+    """Return the grants on a dataset, those that are valid first; with their use, and what was last found about it."""
     now = ask.house.now()
-    uses = [
-        Use(given, _state(given, now), accounts_of(book, given.grantee))
-        for given in book.entries.grants
-        if covers(given.grant(), found.name)
-    ]
+    grants = [given for given in book.entries.grants if covers(given.grant(), found.name)]
+    seen = uses_of(book, grants, ask.reader("ledger.read").uses, now, found.name)
+    uses = [Use(given, _state(given, now), accounts_of(book, given.grantee), seen[given.id]) for given in grants]
     latest = _told(ask, found.name, [account for use in uses for account in use.accounts][:USES])
     order = {"valid": 0, "early": 1, "expired": 2}
     told = [
@@ -259,18 +259,6 @@ def _told(ask: Ask, name: str, accounts: Sequence[str]) -> Mapping[str, Mapping[
             if name in row["datasets"]:
                 latest.setdefault(entity["id"].partition(UNIT_SEPARATOR)[0], row)
     return latest
-
-
-def accounts_of(book: Book, grantee: str) -> list[str]:
-    """Return the accounts that a grant to somebody reaches: an account's own, a person's, those of a department or role."""
-    people = book.entries.people
-    if grantee.startswith(DEPARTMENT):
-        reached = [one for one in people if one.department == grantee.removeprefix(DEPARTMENT)]
-    elif grantee.startswith(ROLE):
-        reached = [one for one in people if one.role == grantee.removeprefix(ROLE)]
-    else:
-        reached = [one for one in people if one.id == grantee]
-    return [account for one in reached for account in one.accounts] or [grantee]
 
 
 def _state(given: Given, now: datetime) -> Literal["valid", "expired", "early"]:

@@ -30,7 +30,7 @@
     });
   }
   // Three columns, consumers, datasets, systems; an edge's place is that of its ends.
-  function flow(chart, edges, said) {
+  function flow(chart, edges) {
     const { text, tooltip } = frame();
     const columns = [new Map(), new Map(), new Map()];
     const short = (name) => (name.length > 34 ? `…${name.slice(-33)}` : name);
@@ -42,12 +42,15 @@
       label: { show: true, position: column ? "right" : "left", formatter: short(name), ...text },
     })));
     const styles = {
-      declared: { color: colour("--line-strong"), width: 1.5, type: "solid" },
+      declared: { color: colour("--line-strong"), width: 1.5, type: "dashed" },
+      used: { color: colour("--good"), width: 1.5, type: "solid" },
+      observed: { color: colour("--accent"), width: 1.5, type: "solid" },
       suspicious: { color: colour("--sev-critical"), width: 2.5, type: "dashed" },
       both: { color: colour("--sev-high"), width: 2.5, type: "solid" },
     };
     const belongs = new Map(edges.filter((one) => one.system).map((one) => [one.dataset, one.system]));
-    const links = edges.map((one) => ({ source: `0 ${one.consumer}`, target: `1 ${one.dataset}`, value: said[one.kind], link: one.link, lineStyle: styles[one.kind] }));
+    const width = (one) => styles[one.kind].width + Math.min(3, Math.log10(1 + one.events) / 2);  // 3 more for a million events
+    const links = edges.map((one) => ({ source: `0 ${one.consumer}`, target: `1 ${one.dataset}`, value: one.said, link: one.link, lineStyle: { ...styles[one.kind], width: width(one) } }));
     for (const [dataset, system] of belongs) links.push({ source: `1 ${dataset}`, target: `2 ${system}`, value: "", lineStyle: { color: colour("--line-strong"), width: 1, type: "dotted" } });
     chart.setOption({
       animation: false, textStyle: text,
@@ -59,13 +62,13 @@
   const kinds = {
     course: (chart, data) => bars(chart, data, (one) => colour(`--sev-${one.name}`)),
     systems: (chart, data) => bars(chart, data, (_, at) => ["#5b8ff9", "#e8a33d", "#5ac8a8", "#b37feb", "#e0699a", "#8bb9e8", "#c9b458", "#7d8ca3", "#9aa5b1"][at]),
-    flow: (chart, data, element) => flow(chart, data, element.dataset),
+    flow,
   };
   function draw() {
     for (const chart of drawn) chart.dispose();
     drawn = [...root.querySelectorAll(".chart")].map((element) => {
       const chart = echarts.init(element, null, { renderer: "canvas" });
-      kinds[element.dataset.kind](chart, JSON.parse(element.dataset.chart), element);
+      kinds[element.dataset.kind](chart, JSON.parse(element.dataset.chart));
       return chart;
     });
     root.dataset.drawn = String(Number(root.dataset.drawn || 0) + 1);

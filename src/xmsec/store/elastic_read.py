@@ -27,7 +27,7 @@ from xmsec.store.rows import UNTOUCHED, words
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-BUCKETS = 1_000  # combinations a request; the rest is fetched after them
+BUCKETS = 10_000  # combinations a request (the server gives 65,536); the rest is fetched after them
 MOST_TERMS = 65_000  # ids in one filter; the server takes 65,536
 JOINED = 1_000  # incidents that the rows of one page may belong to, or be related to
 
@@ -37,7 +37,7 @@ _TIMES = frozenset(("time", "first_seen", "opened", "window.start", "window.end"
 _MEASURED = frozenset((*_TIMES, "severity", "risk", "count"))  # orders by numbers, which every row has
 _SORTED: Mapping[str, tuple[str, ...]] = {
     "findings": (
-        *("id", "time", "first_seen", "detector", "kind", "severity", "risk", "system", "stream", "state"),
+        *("id", "time", "first_seen", "detector", "kind", "severity", "risk", "system", "stream", "state", "title"),
         *("window.start", "window.end", "count", "stage", "grade", *_ENTITY),
     ),
     "incidents": ("id", "time", "opened", "severity", "risk", "state", *_ENTITY),
@@ -69,27 +69,34 @@ class ElasticReader:
         terms = [self._filter(query)]
         if after is not None:
             terms.append(_beyond(order, way, _cursor(after, len(order))))
-        if name in _MEASURED:
-            terms += self._near(query, terms, order[:-1], way)
-        found = self._search(
-            query, query=_all(terms), sort=[{one: way} for one in order], size=query.limit + 1, track_total_hits=False
-        )
-        hits = found["hits"]["hits"]
+        hits = (self._measured if name in _MEASURED else self._hits)(query, terms, order, way)
         rows = [hit["_source"] for hit in hits[: query.limit]]
         following = None
         if len(hits) > query.limit:
             following = base64.urlsafe_b64encode(msgspec.json.encode(hits[query.limit - 1]["sort"])).decode()
         return Page(self._findings(rows) if query.table == "findings" else self._incidents(rows), following)
 
-    def _near(self, query: Query, terms: Sequence[Mapping[str, Any]], order: Sequence[str], way: str) -> list[dict[str, Any]]:
-        """Bound the rows of a page by all columns of its order but the id: to sort by ids is slow, and only equals need it."""
+    def _hits(self, query: Query, terms: Sequence[Mapping[str, Any]], order: Sequence[str], way: str) -> list[dict[str, Any]]:
+        """Search for the rows of a page and one more, each with its place in the order (`sort`)."""
         sort = [{one: way} for one in order]
-        asked: dict[str, Any] = {"sort": sort, "size": query.limit + 1, "source": False, "track_total_hits": False}
-        hits = self._search(query, query=_all(terms), **asked)["hits"]["hits"]
-        if len(hits) <= query.limit:
-            return []
-        last = hits[-1]["sort"]
-        return [{"bool": {"must_not": _beyond(order, way, last)}}]
+        found = self._search(query, query=_all(terms), sort=sort, size=query.limit + 1, track_total_hits=False)
+        hits: list[dict[str, Any]] = found["hits"]["hits"]
+        return hits
+
+    def _measured(
+        self, query: Query, terms: Sequence[Mapping[str, Any]], order: Sequence[str], way: str
+    ) -> list[dict[str, Any]]:
+        """Search by numbers, and put equals in the order of their ids here: to sort by all ids is slow for the server.
+
+        Only where equals go on beyond the page it has to, among what does not come after them.
+        """
+        hits = self._hits(query, terms, order[:-1], way)
+        if len(hits) > query.limit and hits[-1]["sort"] == hits[-2]["sort"]:
+            within = {"bool": {"must_not": _beyond(order[:-1], way, hits[-1]["sort"])}}
+            return self._hits(query, [*terms, within], order, way)
+        for hit in hits:
+            hit["sort"].append(hit["_source"]["id"])
+        return sorted(hits, key=lambda hit: hit["sort"], reverse=way == "desc")
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ().
@@ -129,17 +136,15 @@ class ElasticReader:
         return ElasticUses(self._client, self._prefix).asked(query)
 
     def _buckets(self, query: Query, columns: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
-        after: Mapping[str, Any] | None = None
+        composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
+        terms = self._filter(query)
         while True:
-            composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
-            if after is not None:
-                composite["after"] = after
-            found = self._search(query, query=self._filter(query), size=0, aggs={"by": {"composite": composite}})
-            for bucket in found["aggregations"]["by"]["buckets"]:
+            found = self._search(query, query=terms, size=0, aggs={"by": {"composite": composite}})["aggregations"]["by"]
+            for bucket in found["buckets"]:
                 yield bucket["key"], bucket["doc_count"]
-            after = found["aggregations"]["by"].get("after_key")
-            if after is None:
+            if len(found["buckets"]) < BUCKETS:
                 return
+            composite["after"] = found["after_key"]
 
     def _by_status(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Count findings for each status apart: it is their own, or else their incident's."""
@@ -193,7 +198,8 @@ class ElasticReader:
         incidents: dict[str, Mapping[str, Any]] = {}
         ids = [row["id"] for row in rows]
         if ids:
-            found = self._search(Query("incidents"), query={"terms": {"findings": ids}}, size=JOINED)
+            asked: dict[str, Any] = {"size": JOINED, "source": ["id", "findings", "status", "assignee"]}
+            found = self._search(Query("incidents"), query={"terms": {"findings": ids}}, **asked)
             for hit in found["hits"]["hits"]:
                 incidents.update(dict.fromkeys(hit["_source"]["findings"], hit["_source"]))
         return [_finding(row, incidents.get(row["id"], {})) for row in rows]

@@ -65,6 +65,7 @@ _FINDINGS = Shape(
         "window.start": ("f.window_start", "time"),
         "window.end": ("f.window_end", "time"),
         "count": ("f.count", "number"),
+        "title": ("f.title", "text"),
         "exception": ("f.exception", "text"),
         "stage": ("f.stage", "text"),
         "grade": ("f.grade", "text"),

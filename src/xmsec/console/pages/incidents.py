@@ -58,19 +58,16 @@ def facets(ask: Ask) -> Response:
 
 
 def heads(reader: Scoped, rows: Sequence[dict[str, Any]]) -> dict[str, Head]:
-    """Read what a list says of incidents: times and severities of all their findings, and the gravest of each whole."""
+    """Look at what a list says of incidents, in one look at all their findings."""
     owner = {finding: row["id"] for row in rows for finding in row["findings"][:MOST]}
-    asked = Query("findings", {"id": tuple(owner)}, limit=max(1, len(rows)))
-    gravest: dict[str, tuple[int, str]] = {}
+    asked = Query("findings", {"id": tuple(owner)})
+    gravest: dict[str, tuple[int, str, str]] = {}
     last: dict[str, str] = {}
-    for finding, severity, time in reader.count(asked, ("id", "severity", "time")) if owner else ():
+    for finding, severity, time, title in reader.count(asked, ("id", "severity", "time", "title")) if owner else ():
         incident = owner[finding]
-        gravest[incident] = max(gravest.get(incident, (-1, "")), (SEVERITIES.index(severity), finding))
+        gravest[incident] = max(gravest.get(incident, (-1, "", "")), (SEVERITIES.index(severity), finding, title))
         last[incident] = max(last.get(incident, time), time, key=from_rfc3339)
-    ids = tuple(finding for _, finding in gravest.values())
-    whole = reader.page(msgspec.structs.replace(asked, where={"id": ids})).rows if ids else ()
-    titles = {row["id"]: row["title"] for row in whole}
-    return {incident: Head(titles.get(finding, ""), last[incident]) for incident, (_, finding) in gravest.items()}
+    return {incident: Head(title, last[incident]) for incident, (_, _, title) in gravest.items()}
 
 
 def _waiting(ask: Ask, incidents: Sequence[str]) -> set[str]:

@@ -141,7 +141,9 @@ def _migrate(client: Elasticsearch, one: Present, prefix: str) -> str:
 def _move(client: Elasticsearch, one: Present, prefix: str) -> None:
     target = one.table.moved(one.name, prefix)
     create = client.options(ignore_status=400).indices.create
-    create(index=target, mappings=one.table.mappings(), settings=SETTINGS)  # or it is what is left of a copy that was killed
+    create(
+        index=target, mappings=one.table.mappings(), settings=one.table.settings()
+    )  # or it is what is left of a copy that was killed
     client.indices.put_settings(index=one.index, settings={"index.blocks.write": True})
     try:
         _copy(client, one.index, target)

@@ -46,7 +46,7 @@ COMPILE := UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --universal --python-
 
 lock: setup  ## renew requirements.lock, and production.lock: the part of it that is installed without tools
 	@$(COMPILE) --upgrade --extra dev --group dev -o requirements.lock
-	@$(COMPILE) --extra kafka --extra elastic --constraint requirements.lock -o production.lock
+	@$(COMPILE) --extra kafka --extra elastic --extra oidc --constraint requirements.lock -o production.lock
 
 setup:
 	@scripts/setup.sh

@@ -22,6 +22,7 @@ from tests.rooms import answering
 from xmsec.console.access import Grant
 from xmsec.console.app import Desk, desk, house, routes
 from xmsec.console.given import Records
+from xmsec.console.issuer import Issuer
 from xmsec.content.classifiers import Grades, Title, TypeGrade
 from xmsec.model.clock import EPOCH
 from xmsec.model.ports import Outcome
@@ -84,7 +85,13 @@ def explained(outcome: Outcome) -> Outcome:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def issuer() -> Issuer | None:
+    """By whom people sign in, too: a module that has one says so."""
+    return None
+
+
+@pytest.fixture
+def room(tmp_path: Path, issuer: Issuer | None) -> Iterator[Room]:
     """The console over the toys' findings."""
     with ExitStack() as stack:
         store = stack.enter_context(closing(Sqlite(tmp_path)))
@@ -103,7 +110,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
             why=Reasons(GRADES, Newest(tmp_path)),
             **about(tmp_path, connections),
         )
-        shared = house(records, kept, now)
+        shared = house(records, kept, now, issuer=issuer)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))
         stack.callback(shared.live.end)
         yield Room(serving, kept, store, target)

@@ -35,6 +35,7 @@ from xmsec.store.readers import Connections
 OPEN = {
     *("/healthz", "/readyz", "/metrics"),
     *("/login", "/static/{name}", "/welcome/{secret}", "/join/{secret}", "/enter/{secret}"),
+    *("/sso", "/sso/callback"),
 }
 BODIES: Mapping[str, Any] = {  # of each type that a route takes
     "Triage": {"status": "closed"},

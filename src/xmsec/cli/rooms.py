@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xmsec.cli.settings import Settings
     from xmsec.console.app import Desk
     from xmsec.console.given import Lag, Records
+    from xmsec.console.issuer import Issuer
     from xmsec.console.live import Live
     from xmsec.content.streams import Stream
     from xmsec.ledger.book import Book
@@ -136,6 +137,36 @@ def trails_of(given: Settings, committed: Callable[[], str | None] = uncommitted
     return Trails(given.home, given.shelf, content_dirs(given), lambda: key_of(given, create=False), committed)
 
 
+def issuer_of(given: Settings) -> Issuer | None:
+    """Read by whom people may sign in, too; nothing is asked of it. Raises ConfigError."""
+    import tomllib
+    from importlib.util import find_spec
+
+    from xmsec.cli.home import now
+    from xmsec.cli.secret import secret
+    from xmsec.console.issuer import Issuer
+    from xmsec.console.oidc import declared
+    from xmsec.model.errors import ConfigError
+    from xmsec.notify.http import context
+    from xmsec.notify.target import Target
+
+    path = given.oidc
+    if path is None:
+        return None
+    if find_spec("joserfc") is None:
+        raise ConfigError("joserfc is not installed", where=f"XMSEC_OIDC={path}", remedy="pip install 'xmsec[oidc]'")
+    try:
+        body = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot be read", where=f"XMSEC_OIDC={path}", remedy="check path and permission") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not TOML: {error}", where=str(path), remedy="see docs/sso.md") from None
+    found = declared(body, str(path))
+    context(Target(found.issuer, ca=found.ca))  # a CA that cannot be read is said now, not at the first sign-in
+    file = Path(found.client_secret_file) if found.client_secret_file else None
+    return Issuer(found, secret(None, file, "client_secret"), now)
+
+
 @contextmanager
 def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     """Put the console together over what it shows."""
@@ -143,7 +174,7 @@ def rooms(given: Settings, records: Records) -> Iterator[Rooms]:
     from xmsec.console.app import house, routes
 
     with desk_of(given.home) as kept:
-        shared = house(records, kept, now, frozenset(given.public_hosts), given.api_per_minute)
+        shared = house(records, kept, now, frozenset(given.public_hosts), given.api_per_minute, issuer_of(given))
         yield Rooms(routes(shared), kept, shared.live)
 
 

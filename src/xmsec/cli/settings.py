@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     public_hosts: Annotated[tuple[str, ...], NoDecode] = ()  # names of the console; in the environment separated by commas
     api_per_minute: Annotated[int, Field(ge=1)] = 1200  # requests of one token, or of one person to /api
+    oidc: Path | None = None
     ingest_tokens: Path | None = None
     notify_targets: Path | None = None
     tls_cert: Path | None = None
@@ -78,7 +79,7 @@ class Settings(BaseSettings):
         return shlex.split(given) if isinstance(given, str) else given  # ValueError: an open quote
 
     @field_validator(
-        *("ingest_tokens", "notify_targets", "tls_cert", "tls_key", "tls_client_ca"),
+        *("oidc", "ingest_tokens", "notify_targets", "tls_cert", "tls_key", "tls_client_ca"),
         *("kafka_ca", "kafka_cert", "kafka_key", "kafka_user", "kafka_password_file"),
         mode="before",
     )

@@ -11,8 +11,10 @@ from starlette.routing import Route
 
 from xmsec.console.ask import House
 from xmsec.console.audit import Audit
+from xmsec.console.federation import Federation
 from xmsec.console.given import Records
 from xmsec.console.guard import guarded
+from xmsec.console.issuer import Issuer
 from xmsec.console.keep import FILE, Keep
 from xmsec.console.limits import Limits
 from xmsec.console.live import Live
@@ -51,10 +53,12 @@ def house(
     now: Callable[[], datetime],
     hosts: frozenset[str] = frozenset(),
     per_minute: int = PER_MINUTE,
+    issuer: Issuer | None = None,
 ) -> House:
     """Put together what all pages share.
 
-    hosts: names beside `localhost` and addresses under which it is asked for; per_minute: requests of one machine.
+    hosts: names beside `localhost` and addresses under which it is asked for; per_minute: requests of one machine;
+    issuer: by which people may sign in, too.
     """
     return House(
         records=records,
@@ -72,6 +76,7 @@ def house(
         now=now,
         pace=Pace(now),
         hosts=hosts,
+        federation=None if issuer is None else Federation(kept.keep, kept.users, issuer, now),
     )
 
 

@@ -25,6 +25,7 @@ from xmsec.console.users import LANGUAGES, Users
 from xmsec.runtime.cases import Place, Said
 
 if TYPE_CHECKING:
+    from xmsec.console.federation import Federation
     from xmsec.console.keep import Keep
     from xmsec.console.live import Live
 
@@ -45,7 +46,11 @@ _IN_ADDRESSES = "/%?#=&:@[]!$'()*+,;"  # stay as they are; all else is no text o
 
 
 class House(msgspec.Struct, frozen=True):
-    """What all pages share. records: what they show and change; hosts: names under which it is asked for."""
+    """What all pages share.
+
+    records: what they show and change; hosts: names under which it is asked for; federation: single sign-on, None where there
+    is none.
+    """
 
     records: Records
     keep: Keep
@@ -62,6 +67,7 @@ class House(msgspec.Struct, frozen=True):
     now: Callable[[], datetime]
     pace: Pace
     hosts: frozenset[str] = frozenset()
+    federation: Federation | None = None
 
 
 class Ask:

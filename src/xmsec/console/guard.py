@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -25,8 +25,9 @@ from xmsec.model.errors import ConfigError, PolicyError, ServiceError, XmsecErro
 BODY_BYTES = 256 << 10
 FORM_FIELDS = 4_000  # a bulk change names up to some thousand records
 JSON = ("application/json", "application/merge-patch+json")
-COOKIE, VISIT = "xmsec-session", "xmsec-visit"
-VISIT_S = 3600
+COOKIE, VISIT, ARRIVAL = "xmsec-session", "xmsec-visit", "xmsec-arrival"
+LASTS_S = {VISIT: 3600, ARRIVAL: 600}  # others: until the browser is closed
+LAX = frozenset((ARRIVAL,))  # comes along when an issuer sends the browser back; all others are of this site alone
 _SAFE = frozenset(("GET", "HEAD"))
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -136,8 +137,8 @@ class Guarded:
             if kept is None:
                 answer.delete_cookie(name, httponly=True, samesite="strict", secure=secure)
             else:
-                lasts = VISIT_S if name == VISIT else None
-                answer.set_cookie(name, kept, max_age=lasts, httponly=True, samesite="strict", secure=secure)
+                same: Literal["lax", "strict"] = "lax" if name in LAX else "strict"
+                answer.set_cookie(name, kept, max_age=LASTS_S.get(name), httponly=True, samesite=same, secure=secure)
         return answer
 
 

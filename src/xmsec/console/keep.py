@@ -65,7 +65,16 @@ CREATE TABLE refused_labels (
     PRIMARY KEY (dataset, field, type)
 ) WITHOUT ROWID;
 """
-_VERSIONS = (_SCHEMA, _ADMINISTRATION, _ANSWERS, _REVIEW)  # what each version adds; forward only
+_FEDERATION = """
+CREATE TABLE departures (
+    state TEXT PRIMARY KEY, browser TEXT NOT NULL, callback TEXT NOT NULL, following TEXT NOT NULL, expires TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX departures_by_end ON departures (expires);
+CREATE TABLE federated (
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, name TEXT NOT NULL UNIQUE, PRIMARY KEY (issuer, subject)
+) WITHOUT ROWID;
+"""
+_VERSIONS = (_SCHEMA, _ADMINISTRATION, _ANSWERS, _REVIEW, _FEDERATION)  # what each version adds; forward only
 
 
 class Keep:

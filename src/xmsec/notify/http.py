@@ -43,26 +43,27 @@ def post(target: Target, query: str, body: bytes, headers: Mapping[str, str], no
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if query:
         path += query if parts.query else f"?{query.removeprefix('&')}"
-    connection = _connection(target)
+    asked = connection(target)
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json", "User-Agent": "xmsec", **headers})
-        answer = connection.getresponse()
-        told, status, asked = answer.read(ANSWER_BYTES), answer.status, answer.getheader("Retry-After", "")
+        asked.request("POST", path, body, {"Content-Type": "application/json", "User-Agent": "xmsec", **headers})
+        answer = asked.getresponse()
+        told, status, wait = answer.read(ANSWER_BYTES), answer.status, answer.getheader("Retry-After", "")
     except (OSError, HTTPException) as error:
         what = f"the receiver does not answer ({type(error).__name__})"
         raise UndeliveredError(what, where=target.shown, remedy="it is sent again") from error
     finally:
-        connection.close()
+        asked.close()
     if 200 <= status < 300:
         return Answer(status, told)
     lasting = 400 <= status < 500 and status not in _LATER
     remedy = "see the receiver's own log" if lasting else "it is sent again"
     raise UndeliveredError(
-        f"the receiver answers {status}", where=target.shown, remedy=remedy, retry=not lasting, after_s=_after(asked, now_s)
+        f"the receiver answers {status}", where=target.shown, remedy=remedy, retry=not lasting, after_s=_after(wait, now_s)
     )
 
 
-def _connection(target: Target) -> HTTPConnection:
+def connection(target: Target) -> HTTPConnection:
+    """Return a connection to a target, by TLS where its address says so. Raises ConfigError."""
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     if parts.scheme == "https":

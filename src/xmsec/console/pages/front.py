@@ -35,7 +35,7 @@ def static(ask: Ask) -> Response:
 
 def login(ask: Ask) -> Response:
     """Show the login."""
-    return _door(ask)
+    return door(ask)
 
 
 def sign_in(ask: Ask) -> Response:
@@ -43,13 +43,11 @@ def sign_in(ask: Ask) -> Response:
     name = ask.value("name").strip()[:NAME_CHARACTERS]
     limits = ask.house.limits
     if wait_s := limits.wait_s(name, ask.address):
-        answer = _door(ask, 429, ask.t("front.wait", minutes=-(-wait_s // 60)))
-        answer.headers["retry-after"] = str(wait_s)
-        return answer
+        return later(ask, wait_s)
     if not ask.house.users.known(name, ask.value("password")):
         limits.failed(name, ask.address)
         ask.house.audit.note("login.failed", "", name, {"address": ask.address})
-        return _door(ask, 401, ask.t("front.wrong"))
+        return door(ask, 401, ask.t("front.wrong"))
     limits.succeeded(name)
     return _enter(ask, name, ask.value("next") or "/")
 
@@ -133,17 +131,30 @@ def by_link(ask: Ask) -> Response:
 
 
 def _enter(ask: Ask, name: str, path: str) -> Response:
-    """Open a session under a new secret; the one that was there before ends."""
-    if ask.session is not None:
-        ask.house.sessions.end(ask.session.hash)
-    ask.cookies[cookie(ask.request)] = ask.house.sessions.open(name)
-    ask.house.audit.note("login", name, "", {"address": ask.address})
+    let_in(ask, name)
     return ask.go(path)
 
 
-def _door(ask: Ask, status: int = 200, problem: str = "") -> Response:
+def let_in(ask: Ask, name: str, **body: str) -> None:
+    """Open a session under a new secret; the one that was there before ends. body: how somebody came, for the audit trail."""
+    if ask.session is not None:
+        ask.house.sessions.end(ask.session.hash)
+    ask.cookies[cookie(ask.request)] = ask.house.sessions.open(name)
+    ask.house.audit.note("login", name, "", {**body, "address": ask.address})
+
+
+def later(ask: Ask, wait_s: int) -> Response:
+    """Say that there were too many tries, and how long to wait."""
+    answer = door(ask, 429, ask.t("front.wait", minutes=-(-wait_s // 60)))
+    answer.headers["retry-after"] = str(wait_s)
+    return answer
+
+
+def door(ask: Ask, status: int = 200, problem: str = "") -> Response:
+    """Show the login, and what was wrong with the try before."""
     following = ask.value("next") or ask.request.query_params.get("next", "/")
-    return ask.page("front_login.html", status, visit=visit(ask), problem=problem, next=following, name=ask.value("name"))
+    facts: dict[str, Any] = {"next": following, "name": ask.value("name"), "sso": ask.house.federation is not None}
+    return ask.page("front_login.html", status, visit=visit(ask), problem=problem, **facts)
 
 
 PAGE = Page(

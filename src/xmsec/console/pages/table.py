@@ -15,11 +15,13 @@ from xmsec.console.pages import (
     ledger,
     situation,
     sources,
+    sso,
     trail,
 )
 
 PAGES: tuple[Page, ...] = (
     front.PAGE,
+    sso.PAGE,
     situation.PAGE,
     findings.PAGE,
     incidents.PAGE,

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import mkdtemp
 
+from tests.command import CACHE
 from tests.learned import learned
 from tests.office import ZONE
 
@@ -23,7 +24,6 @@ from xmsec.pipeline.road import Road
 from xmsec.runtime.assemble import assemble
 
 ROOT = Path(__file__).parents[1]
-CACHE = Path(gettempdir()) / "xmsec-tests-road"  # compiled rules and patterns, by content hash, so that runs share them
 START = datetime(2026, 3, 2, tzinfo=UTC)  # eight in the morning in Xiamen, a Monday
 PERSON = "postgres://onestop-db:5432/onestop.public.person"
 LEDGER = f"""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.shipped import CACHE, ROOT
+from tests.command import CACHE
+from tests.shipped import ROOT
 from tests.traffic import home_of, scanned, simulated
 from tests.typed import typed
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.command import CACHE
 from tests.office import ZONE
-from tests.shipped import CACHE, ROOT
+from tests.shipped import ROOT
 
 from xmsec.classify.epochs import Epoch, Keyring
 from xmsec.content.load import read

@@ -7,18 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.command import KEY, environment
+from tests.command import environment, new_home
 from tests.surface import commands
 from tests.typed import typed
+
+from xmsec.store.sqlite import SqliteStore
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which nothing was scanned yet; no test here changes more of it than its cache."""
-    (home := tmp_path_factory.mktemp("deployment") / "home").mkdir()
-    key = home / "key"
-    key.write_text(KEY)
-    key.chmod(0o600)
+    """A home with an empty store; no test here changes more of it than its cache."""
+    folder = tmp_path_factory.mktemp("deployment")
+    home = new_home(folder / "home", folder)
+    SqliteStore(home / "store.sqlite", {}).close()
     return home
 
 

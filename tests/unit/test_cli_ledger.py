@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.command import rows, xmsec
+from tests.command import called, rows
 
 LEDGER = """as_of: 2026-10-01T00:00:00+08:00
 owners: [{id: shop}]
@@ -18,8 +18,8 @@ grants:
 def test_an_imported_ledger_is_shown_in_a_home_without_a_key(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (tmp_path / "ledger.yaml").write_text(LEDGER)
-    assert xmsec("ledger", "import", tmp_path / "ledger.yaml", "--home", home).returncode == 0
-    shown = xmsec("ledger", "show", "grants", "--home", home)
+    assert called("ledger", "import", tmp_path / "ledger.yaml", "--home", home).returncode == 0
+    shown = called("ledger", "show", "grants", "--home", home)
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert [(row["id"], row["grantee"]) for row in rows(shown.stdout)] == [("G1", "lin")]
 
@@ -27,13 +27,13 @@ def test_an_imported_ledger_is_shown_in_a_home_without_a_key(tmp_path: Path) -> 
 def test_a_ledger_with_problems_changes_nothing_and_names_them(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (tmp_path / "ledger.yaml").write_text(LEDGER.replace("owner: shop", "owner: nobody"))
-    ended = xmsec("ledger", "import", tmp_path / "ledger.yaml", "--home", home)
+    ended = called("ledger", "import", tmp_path / "ledger.yaml", "--home", home)
     assert ended.returncode == 1
     assert b'owner "nobody" is not among owners' in ended.stderr
-    assert rows(xmsec("ledger", "show", "--home", home).stdout) == []
+    assert rows(called("ledger", "show", "--home", home).stdout) == []
 
 
 @pytest.mark.parametrize("command", [["ledger", "import"], ["playbook", "validate"]], ids=" ".join)
 def test_a_file_that_is_not_there_is_unreadable_input(command: list[str], tmp_path: Path) -> None:
-    ended = xmsec(*command, tmp_path / "none.json", "--home", tmp_path)
+    ended = called(*command, tmp_path / "none.json", "--home", tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (2, b"", 1)

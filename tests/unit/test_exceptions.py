@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.command import new_home, rows, table, xmsec
+from tests.command import called, new_home, rows, table
 
 from xmsec.content.exceptions import ExceptionFile, exception_of, load_exceptions
 from xmsec.content.load import parse
@@ -207,28 +207,28 @@ def access_log(folder: Path) -> Path:
 def test_from_the_shell_it_is_added_hides_counts_and_is_ended(tmp_path: Path) -> None:
     home, log = new_home(tmp_path / "home", tmp_path), access_log(tmp_path)
     scanned = ("scan", log, "--stream", "generic.web", "--format", "jsonl", "--home")
-    first = rows(xmsec(*scanned, home).stdout)
+    first = rows(called(*scanned, home).stdout)
     ours = [row for row in first if row["entity"]["id"] == "192.0.2.1"]
     one, hid = ours[0], {row["id"] for row in ours if row["detector"] == ours[0]["detector"]}
     shell = ("--home", home, "--format", "jsonl")
-    added = xmsec(
+    added = called(
         "exceptions", "add", "test-host", "--finding", one["id"], "--reason", "a scanner", "--owner", "ops", *shell[:2]
     )
     assert added.returncode == 0, added.stderr
     path = Path(added.stdout.decode().strip())
-    (hidden,) = rows(xmsec("exceptions", "test", path, *shell).stdout)
+    (hidden,) = rows(called("exceptions", "test", path, *shell).stdout)
     assert (hidden["findings"], hidden["within"], hidden["new"]) == (len(hid), len(hid), len(hid))
     assert hidden["by"] == [{"detector": one["detector"], "type": "address", "id": "192.0.2.1", "findings": len(hid)}]
-    assert xmsec("detectors", "lint", path, *shell[:2]).returncode == 0
+    assert called("detectors", "lint", path, *shell[:2]).returncode == 0
 
     other = new_home(tmp_path / "other", home)
     (other / "exceptions").mkdir()
     (other / "exceptions" / path.name).write_bytes(path.read_bytes())
-    second = rows(xmsec(*scanned, other).stdout)
+    second = rows(called(*scanned, other).stdout)
     assert [row["id"] for row in second] == [row["id"] for row in first if row["id"] not in hid]
     assert table(other, f"SELECT count(*) FROM incident_findings WHERE finding = '{one['id']}'") == [(0,)]
-    (told,) = rows(xmsec("exceptions", "list", "--home", other, "--format", "jsonl").stdout)
+    (told,) = rows(called("exceptions", "list", "--home", other, "--format", "jsonl").stdout)
     last = max(row["time"] for row in ours if row["id"] in hid)
     assert (told["hits"], told["last"], told["until"]) == (len(hid), last, "2027-01-31T03:00:00Z")
-    ended = xmsec("exceptions", "expire", "test-host", "--at", "2026-11-02T00:00:00Z", "--by", "li", "--home", other)
+    ended = called("exceptions", "expire", "test-host", "--at", "2026-11-02T00:00:00Z", "--by", "li", "--home", other)
     assert ended.stdout == b"test-host 2026-11-02T00:00:00Z\n"

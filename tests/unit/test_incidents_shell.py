@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.command import new_home, xmsec
+from tests.command import called, new_home
 from tests.contract.every_acts import ADA, BOB, EVE, NOON, Engine, Sqlite, held, incident_of
 from tests.contract.every_store import CODECS
 from tests.property.test_incidents import finding
@@ -75,17 +75,17 @@ def test_incidents_are_merged_split_moved_and_said_something_of_and_a_backup_kee
         kept = Sqlite(store)
         ada, bob, eve = (incident_of(kept, one) for one in (ADA[0], BOB[0], EVE[0]))
     by = ("--by", "wang", "--home", home)
-    assert xmsec("incidents", "merge", ada[:8], bob[:8], *by).stdout.decode().strip() == ada
-    made = xmsec("incidents", "split", ada[:8], ADA[1].id, *by).stdout.decode().strip()
-    assert xmsec("incidents", "move", eve[:8], ADA[2].id, *by).returncode == 0
-    assert xmsec("incidents", "comment", ada[:8], "问过了", *by).returncode == 0
-    refused = xmsec("incidents", "merge", ada[:8], bob[:8], *by)
+    assert called("incidents", "merge", ada[:8], bob[:8], *by).stdout.decode().strip() == ada
+    made = called("incidents", "split", ada[:8], ADA[1].id, *by).stdout.decode().strip()
+    assert called("incidents", "move", eve[:8], ADA[2].id, *by).returncode == 0
+    assert called("incidents", "comment", ada[:8], "问过了", *by).returncode == 0
+    refused = called("incidents", "merge", ada[:8], bob[:8], *by)
     assert (refused.returncode, refused.stderr.count(b"\n")) == (2, 1)
-    taken = xmsec("backup", tmp_path / "b.tar.zst", "--with-key", "--home", home)
+    taken = called("backup", tmp_path / "b.tar.zst", "--with-key", "--home", home)
     assert taken.returncode == 0, taken.stderr
     again = tmp_path / "again"
-    assert xmsec("restore", tmp_path / "b.tar.zst", "--home", again).returncode == 0
-    shown = json.loads(xmsec("incidents", "show", ada, "--format", "json", "--home", again).stdout)
+    assert called("restore", tmp_path / "b.tar.zst", "--home", again).returncode == 0
+    shown = json.loads(called("incidents", "show", ada, "--format", "json", "--home", again).stdout)
     assert shown["findings"][0].keys() > {"id", "datasets", "exception"}
     assert {one["id"] for one in shown["findings"]} == {ADA[0].id, *(one.id for one in BOB)}
     assert [(one["what"], one["by"]) for one in shown["timeline"] if one["sort"] == "act"] == [
@@ -97,6 +97,6 @@ def test_incidents_are_merged_split_moved_and_said_something_of_and_a_backup_kee
     assert shown["scope"]["findings"] == 3
     with closing(SqliteStore(again / "store.sqlite", CODECS)) as store:
         assert set(held(Sqlite(store))) == {ada, made, eve}
-    page = xmsec("incidents", "show", ada, "--format", "table", "--home", again).stdout.decode()
+    page = called("incidents", "show", ada, "--format", "table", "--home", again).stdout.decode()
     assert "问过了" in page
     assert "scope · 范围: 3 findings" in page

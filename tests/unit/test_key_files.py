@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.command import xmsec
+from tests.command import called, xmsec
 
 from xmsec.classify.epochs import Epoch, Keyring
 from xmsec.classify.token import HASHES, check_value
@@ -149,7 +149,7 @@ def test_a_command_is_run_once_and_without_a_shell(tmp_path: Path) -> None:
     script.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/asked"\necho {ONE}\n')
     script.chmod(0o700)
     given = {"XMSEC_KEY_COMMAND": f"{shlex.quote(str(script))} '$HOME; true'"}
-    told = xmsec("doctor", "--home", tmp_path / "home", env=given)
+    told = called("doctor", "--home", tmp_path / "home", env=given)
     assert (tmp_path / "asked").read_text() == "$HOME; true\n"
     assert ONE.encode() not in told.stdout + told.stderr
     assert b"$HOME" not in told.stdout
@@ -166,7 +166,7 @@ def test_a_command_is_run_once_and_without_a_shell(tmp_path: Path) -> None:
     ids=["twice", "an open quote", "another hash"],
 )
 def test_wrong_settings_get_one_line(given: dict[str, str], said: bytes, tmp_path: Path) -> None:
-    told = xmsec("keys", "check", "--home", tmp_path, env=given)
+    told = called("keys", "check", "--home", tmp_path, env=given)
     assert (told.returncode, told.stderr.count(b"\n")) == (2, 1)
     assert told.stderr.startswith(b"xmsec: " + said)
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.command import environment, new_home, xmsec
+from tests.command import called, environment, new_home, xmsec
 
 from xmsec.cli.logs import JsonLines
 
@@ -55,7 +55,7 @@ def test_what_another_library_put_into_its_text_is_left_out(text: str, arguments
 def test_an_error_is_one_json_line_where_that_is_asked_for(
     arguments: tuple[str, ...], env: dict[str, str], tmp_path: Path
 ) -> None:
-    done = xmsec(*arguments, env={**env, "XMSEC_HOME": str(new_home(tmp_path / "home", tmp_path))})
+    done = called(*arguments, env={**env, "XMSEC_HOME": str(new_home(tmp_path / "home", tmp_path))})
     (line,) = done.stderr.splitlines()
     said = json.loads(line)
     assert (done.returncode, said["level"], said["exit"]) == (2, "error", 2)
@@ -64,7 +64,7 @@ def test_an_error_is_one_json_line_where_that_is_asked_for(
 
 def test_what_holds_on_the_command_line_goes_before_the_environment(tmp_path: Path) -> None:
     home = new_home(tmp_path / "home", tmp_path)
-    done = xmsec("scan", "/nowhere/x", "--log", "text", "--home", home, env={"XMSEC_LOG": "json"})
+    done = called("scan", "/nowhere/x", "--log", "text", "--home", home, env={"XMSEC_LOG": "json"})
     assert done.stderr.startswith(b"xmsec: cannot be read: ")
 
 
@@ -72,7 +72,7 @@ def test_remarks_are_json_lines_and_results_are_not_touched(tmp_path: Path) -> N
     log = tmp_path / "access.log"
     log.write_text('10.0.0.1 - - [03/Mar/2025:09:00:00 +0800] "GET /x?tel=13800138000 HTTP/1.1" 200 5 "-" "curl"\nnonsense\n')
     scan = ("scan", log, "--stream", "generic.web", "--home", new_home(tmp_path / "home", tmp_path), "--format", "table")
-    done = xmsec(*scan, "--log", "json")
+    done = called(*scan, "--log", "json")
     assert done.returncode == 0, done.stderr
     assert all({"time", "level", "message"} <= json.loads(line).keys() for line in done.stderr.splitlines())
     assert VALUE.encode() not in done.stdout + done.stderr

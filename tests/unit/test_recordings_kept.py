@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.command import called as xmsec
-from tests.command import new_home, rows
+from tests.command import called, new_home, rows
 from tests.objectstore import bucket
 
 from xmsec.model.clock import EPOCH
@@ -109,12 +108,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     home = new_home(folder / "home", folder)
     (folder / "web.log").write_bytes(WEB)
-    assert xmsec("scan", folder / "web.log", "--stream", "generic.web", "--home", home).returncode == 0
+    assert called("scan", folder / "web.log", "--stream", "generic.web", "--home", home).returncode == 0
     return home
 
 
 def test_files_of_one_process_are_listed_too_and_the_last_one_stays(home: Path) -> None:
-    (found,) = rows(xmsec("recordings", "list", "--home", home).stdout)
+    (found,) = rows(called("recordings", "list", "--home", home).stdout)
     assert (found["path"], found["sealed"], found["held"]) == ("00000001.parquet", False, [])
     assert found["rows"] >= 1
     assert found["time"][0] == "2026-03-02T00:00:00Z"
@@ -127,7 +126,7 @@ def test_prune_removes_on_request_only_and_never_what_is_held(home: Path, tmp_pa
     recorded(env["XMSEC_RECORDINGS"])
 
     def prune(*more: str) -> list[str]:
-        ran = xmsec("recordings", "prune", "--older-than", "1h", *more, env=env)
+        ran = called("recordings", "prune", "--older-than", "1h", *more, env=env)
         assert ran.returncode == 0, ran.stderr
         return [one["path"][:15] for one in rows(ran.stdout)]
 
@@ -136,14 +135,14 @@ def test_prune_removes_on_request_only_and_never_what_is_held(home: Path, tmp_pa
 
     assert (prune(), files()) == (["date=2026-03-02", "date=2026-09-18"], 2)
     span = ("--from", "2026-03-01", "--to", "2026-03-03")
-    assert xmsec("recordings", "hold", "add", "c1", *span, "--reason", "order", env=env).returncode == 0
+    assert called("recordings", "hold", "add", "c1", *span, "--reason", "order", env=env).returncode == 0
     assert (prune("--yes"), files()) == (["date=2026-09-18"], 1)
     assert (prune("--yes"), files()) == ([], 1)
-    assert xmsec("recordings", "hold", "remove", "c1", "--reason", "closed", env=env).returncode == 0
+    assert called("recordings", "hold", "remove", "c1", "--reason", "closed", env=env).returncode == 0
     assert (prune("--yes"), files()) == (["date=2026-03-02"], 0)
-    told = rows(xmsec("recordings", "hold", "list", env=env).stdout)
+    told = rows(called("recordings", "hold", "list", env=env).stdout)
     assert [(one["case"], one["because"]) for one in told] == [("c1", "closed")]
-    wrong = xmsec("recordings", "prune", "--older-than", "soon", env=env)
+    wrong = called("recordings", "prune", "--older-than", "soon", env=env)
     assert (wrong.returncode, wrong.stderr) == (
         2,
         b"xmsec: not an age; --older-than soon; write days or hours: 180d, 36h\n",

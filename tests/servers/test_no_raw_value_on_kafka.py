@@ -87,22 +87,18 @@ class Topics(ExitStack):
                         yield part.topic, bytes(cramjam.zstd.decompress(value))
 
 
-def test_no_value_is_in_a_topic_after_classify_or_in_the_index(tmp_path: Path) -> None:
+def test_no_value_is_in_a_topic_after_classify_or_in_the_index(kafka_bootstrap: str, es_url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        kafka, elastic = real.kafka(tmp_path / "kafka"), real.elasticsearch(tmp_path / "elasticsearch")
-        stack.callback(kafka.kill)
-        stack.callback(elastic.kill)
-        bootstrap, url = kafka.start(), elastic.start()
         home = new_home(tmp_path / "home", tmp_path)
-        environment = {"XMSEC_KAFKA_BOOTSTRAP": bootstrap, "XMSEC_ES_URL": url, "XMSEC_HOME": str(home)}
+        environment = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_ES_URL": es_url, "XMSEC_HOME": str(home)}
         for command in (("topics", "ensure", "--partitions", "1", "--streams", NAMES), ("index", "ensure")):
             ensured = xmsec(*command, env=environment)
             assert ensured.returncode == 0, ensured.stderr
         (tmp_path / "traffic").mkdir()
-        send(bootstrap, tmp_path / "traffic")
+        send(kafka_bootstrap, tmp_path / "traffic")
         worker = started("worker", "all", "--streams", NAMES, env=environment)
         stack.callback(worker.kill)
-        topics = stack.enter_context(Topics(bootstrap))
+        topics = stack.enter_context(Topics(kafka_bootstrap))
         real.until(topics.carried)
         assert topics.carried()
         worker.terminate()
@@ -113,7 +109,7 @@ def test_no_value_is_in_a_topic_after_classify_or_in_the_index(tmp_path: Path) -
             searched.add(topic)
             assert not leaks(content), topic
         assert searched >= {"xmsec.tokened", "xmsec.events", "xmsec.findings", "xmsec.cases", "xmsec.dead"}
-        client = stack.enter_context(Elasticsearch(url))
+        client = stack.enter_context(Elasticsearch(es_url))
         client.indices.refresh(index="_all")
         documents = list(scan(client, index="xmsec-*"))
         assert len(documents) > 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -80,14 +79,7 @@ def worker(home: Path, names: str, given: dict[str, str]) -> subprocess.Popen[by
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(given))
 
 
-@pytest.fixture
-def bootstrap(tmp_path: Path) -> Iterator[str]:
-    server = real.kafka(tmp_path / "kafka")
-    yield server.start()
-    server.kill()
-
-
-def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, bootstrap: str) -> None:
+def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, kafka_bootstrap: str) -> None:
     traffic = simulated(tmp_path / "traffic", EVENTS)
     once = home_of(tmp_path / "once", traffic, tmp_path)
     expected = finals(scanned(once, traffic))
@@ -97,10 +89,10 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     key.write_text(KEY)
     key.chmod(0o600)
     shelf = tmp_path / "recordings"
-    given = {"XMSEC_KAFKA_BOOTSTRAP": bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
+    given = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
     ensured = xmsec("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=given)
     assert ensured.returncode == 0, ensured.stderr
-    send(bootstrap, traffic, PARTITIONS, 0)
+    send(kafka_bootstrap, traffic, PARTITIONS, 0)
     homes = [home_of(tmp_path / name, traffic, once) for name in ("one", "two")]
     with ExitStack() as stack:
         running = [worker(home, traffic.names, given) for home in homes]
@@ -109,12 +101,14 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
         real.until(lambda: len(archive.files()) >= 2)
         running[0].kill()
         running.append(worker(homes[0], traffic.names, given))
-        send(bootstrap, traffic, PARTITIONS, 1)
-        told = Told(bootstrap)
+        send(kafka_bootstrap, traffic, PARTITIONS, 1)
+        told = Told(kafka_bootstrap)
         stack.callback(told.close)
         real.until(lambda: told.finals() == expected)
         assert told.finals() == expected
-        real.until(lambda: recorded(bootstrap))  # ticks go on: it holds for a moment, and the replay says what was missing
+        real.until(
+            lambda: recorded(kafka_bootstrap)
+        )  # ticks go on: it holds for a moment, and the replay says what was missing
 
     assert holes_and_twins(archive) == []
     fresh = home_of(tmp_path / "fresh", traffic, once)
@@ -125,12 +119,12 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, b
     (report,) = rows(tried.stdout)
     told = [one for one in expected if one[0] == "mass-lookup"]
     assert (report["findings"], {same(one) for one in report["gravest"]}) == (len(told), {*told})
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     admin.create_topics([NewTopic("copy", 2, 1)], wait_for_metadata=True)
     admin.close()
     copied = xmsec("replay", "--to-topic", "copy", "--home", fresh, env=given)
     assert copied.returncode == 0, copied.stderr
-    written = events_in(bootstrap, "copy")
+    written = events_in(kafka_bootstrap, "copy")
     # a classify that is killed says records again in another frame, and whoever reads them knows them by their position
     assert len(set(written)) == sum(len(log.records) for log in traffic.logs)
     own = xmsec("replay", "--to-topic", "xmsec.tokened", "--home", fresh, env=given)

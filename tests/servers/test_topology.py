@@ -10,7 +10,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -106,20 +105,15 @@ def lag(urls: list[str]) -> float:
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[real.Server, dict[str, str]]]:
-    """A broker and a node of this test's own: the compose file's topics and indices have fixed names."""
-    with ExitStack() as stack:
-        kafka, elastic = real.kafka(tmp_path / "kafka"), real.elasticsearch(tmp_path / "elasticsearch")
-        stack.callback(kafka.kill)
-        stack.callback(elastic.kill)
-        yield kafka, {"XMSEC_KAFKA_BOOTSTRAP": kafka.start(), "XMSEC_ES_URL": elastic.start()}
+def kafka(tmp_path: Path) -> Iterator[real.Server]:
+    """A broker that may be killed."""
+    server = real.kafka(tmp_path / "kafka")
+    yield server
+    server.kill()
 
 
-def test_the_compose_files_services_find_what_the_simulator_sends(
-    servers: tuple[real.Server, dict[str, str]], tmp_path: Path
-) -> None:
-    kafka, addresses = servers
-    machine = Machine(tmp_path, addresses)
+def test_the_compose_files_services_find_what_the_simulator_sends(kafka: real.Server, es_url: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"XMSEC_KAFKA_BOOTSTRAP": kafka.start(), "XMSEC_ES_URL": es_url})
     for folder in ("key", "elastic", "ingest", "simulated", "recordings"):
         (tmp_path / folder).mkdir(mode=0o700)
     made, again = (machine.ends("secrets").stdout.splitlines()[-1] for _ in range(2))
@@ -134,7 +128,7 @@ def test_the_compose_files_services_find_what_the_simulator_sends(
             assert told(url, "/readyz") == (200, "ok\n"), machine.log(name)
         fed = machine.ends("simulator", ("200", "0"))
         sent = int(fed.stdout.split()[1])
-        with Elasticsearch(addresses["XMSEC_ES_URL"]) as client:
+        with Elasticsearch(es_url) as client:
             real.until(lambda: client.count(index="xmsec-findings")["count"] >= 3)
             assert client.count(index="xmsec-findings")["count"] >= 3, machine.log("worker-1")
         workers = [urls[name] for name in WORKERS]

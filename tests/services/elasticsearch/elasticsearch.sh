@@ -128,8 +128,8 @@ P
   local pid=$!
   echo "$pid" >"$pidfile"
   local t=$((SECONDS + ${ES_START_S:-90}))
-  until answers "$port"; do
-    alive "$pidfile" "$dir" || { tail -30 "$dir/logs/stdout.log" >&2; tail -30 "$dir/logs/server.log" >&2; rm -f "$pidfile"; die "the node ended"; }
+  until answers "$port"; do    # our own child: its command line, by which alive knows it, is empty for a moment while it starts
+    kill -0 "$pid" 2>/dev/null || { tail -30 "$dir"/logs/{stdout,server}.log >&2 || true; rm -f "$pidfile"; die "the node ended"; }
     [ $SECONDS -lt $t ] || { stop_pid "$pidfile" "$dir" 5; die "no answer on port $port in ${ES_START_S:-90} s; see $dir/logs"; }
     sleep 0.2
   done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import msgspec
 import pytest
 from tests.contract.every_acts import ADA, BOB, Engine, Sqlite, incident_of
 from tests.contract.every_store import CODECS
-from tests.rooms import Clock, bearer, rooms
+from tests.playbooks import Aim
+from tests.rooms import Clock, answering, bearer, rooms
 from tests.unit.test_console_guard import Asking
 
 from xmsec.console.access import Grant
 from xmsec.model.clock import DAY
 from xmsec.model.ids import intent_id
 from xmsec.runtime.service import application
+from xmsec.store.readers import Connections
 from xmsec.store.sqlite import SqliteStore
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -45,11 +47,21 @@ class Office(Asking):
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def opened(folder: Path, *content: Path) -> Iterator[Office]:
+    """Open the console, with playbooks of a test's own content."""
     clock = Clock()
-    with closing(SqliteStore(tmp_path / "store.sqlite", CODECS)) as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(SqliteStore(folder / "store.sqlite", CODECS)))
         kept = Sqlite(store)
         kept.write(*Engine().tells(OURS, THEIRS, HERE, LATER))
-        with rooms(tmp_path, lambda: kept.reader, clock) as (desk, routes):
+        connections = stack.enter_context(closing(Connections(folder / "store.sqlite")))
+        answers = answering(connections, clock, *content)
+        with rooms(folder, lambda: kept.reader, clock, answers) as (desk, routes):
             made = Office(desk, application(tuple, rooms=routes), clock)
             made.incident, made.hostile = incident_of(kept, OURS), incident_of(kept, HERE)
             made.later = incident_of(kept, LATER)
@@ -264,6 +276,20 @@ def test_by_the_api_a_step_is_refused_with_its_reason_and_the_run_goes_on(office
     assert (status, after["waits"] != run["waits"]) == (200, True)
     assert desk.say(f"runs/{run['id']}/resume", {})[0] == 200
     assert desk.noted()[-3:] == ["run.begin", "run.refuse", "run.resume"]
+
+
+def test_by_the_api_a_word_stands_where_the_target_is_away(tmp_path: Path) -> None:
+    with Aim(tmp_path / "content") as aim:
+        aim([])  # and nobody answers there when it is closed
+    with opened(tmp_path, tmp_path / "content") as office:
+        desk, run = begun(office)
+        for _ in range(2):  # the first step is a person's, the second asks the target
+            said = {"step": run["waits"]["step"], "entries": run["entries"]}
+            status, run = desk.say(f"runs/{run['id']}/approve", said)
+        assert (status, run["doing"], run["waits"]) == (200, "verify", None)
+        assert desk.say(f"runs/{run['id']}/resume", {}) == (200, run)
+        noted = [entry.body.get("target") for entry in office.desk.audit.entries() if entry.kind.startswith("run.")]
+        assert noted == ["away", "away", None, None]
 
 
 @pytest.mark.parametrize(

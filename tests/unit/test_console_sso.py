@@ -236,6 +236,14 @@ def test_a_person_is_who_the_issuer_says_by_its_own_id_whatever_the_name(at: Doo
     assert at.come(sub="s-2").status == 403
 
 
+def test_administration_says_who_comes_by_single_sign_on(at: Door) -> None:
+    at.come()
+    cookie, _ = at.session(Grant("admin"), name="wang")
+    people = at("/admin/users", cookie=cookie).text
+    assert [name for name in ("zhao", "wang") if f">{name}</a> <span" in people] == ["zhao"]
+    assert "每次登录时按其用户组" in at("/admin/users/zhao", cookie=cookie).text
+
+
 def test_who_is_disabled_here_is_not_let_in(at: Door) -> None:
     at.come()
     at.desk.users.disable("zhao", "test")

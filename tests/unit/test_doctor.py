@@ -15,6 +15,9 @@ from tests.command import KEY
 from tests.typed import typed
 
 from xmsec.classify.token import check_value
+from xmsec.cli.checks import LOCAL, Verdict
+from xmsec.cli.settings import settings
+from xmsec.model.errors import ConfigError
 from xmsec.model.types import Clock
 from xmsec.store.sqlite import SqliteStore
 from xmsec.store.unfinished import RESTORING
@@ -57,7 +60,35 @@ def test_a_deployment_that_is_well_has_nothing_to_fix(home: Path, capsys: pytest
     assert {state for state, _, _ in checks.values()} <= {"ok", "warn"}
     assert checks["key"][1].endswith(f"check value {check_value(bytes.fromhex(KEY))}")
     assert checks["content"][0] == "warn", "no model was trained yet"
-    assert {*checks} == {"dependencies", "settings", "key", "permissions", "clock", "disk", "content", "sources", "store"}
+    local = {"dependencies", "settings", "key", "permissions", "clock", "disk", "content", "sources", "store", "sign-on"}
+    assert {*checks} == local
+
+
+GRANT = '[[grants]]\ngroup = "soc"\nrole = "viewer"\nsystems = ["*"]\n'
+NAMED = 'issuer = "https://sso.example"\nclient_id = "x"\n'
+SIGN_ON: dict[str, tuple[str | None, str, str]] = {
+    "none": (None, "ok", "local people alone"),
+    "whole": (NAMED + GRANT, "ok", "https://sso.example: 1 grants"),
+    "nobody has a role": (NAMED, "warn", "no group has a role"),
+    "not TOML": ("issuer", "fail", "not TOML"),
+    "no such role": (NAMED + GRANT.replace("viewer", "root"), "fail", 'no role "root"'),
+    "no secret there": (f'{NAMED}client_secret_file = "/nowhere/secret"\n', "fail", "secret cannot be read"),
+    "no CA there": (f'{NAMED}ca = "/nowhere/ca.pem"\n', "fail", "CA cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("declaration", "state", "says"), SIGN_ON.values(), ids=SIGN_ON)
+def test_what_is_declared_of_single_sign_on_is_checked_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declaration: str | None, state: str, says: str
+) -> None:
+    if declaration is not None:
+        (tmp_path / "oidc.toml").write_text(declaration)
+        monkeypatch.setenv("XMSEC_OIDC", str(tmp_path / "oidc.toml"))
+    try:
+        (verdict,) = LOCAL["sign-on"](settings(tmp_path))
+    except ConfigError as error:
+        verdict = Verdict("fail", str(error))
+    assert (verdict.state, says in verdict.says) == (state, True), verdict
 
 
 def sql(home: Path, *statements: str) -> None:

@@ -182,6 +182,18 @@ def _reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _sign_on(given: Settings) -> Said:
+    from xmsec.cli.rooms import issuer_of
+
+    issuer = issuer_of(given)
+    if issuer is None:
+        yield Verdict("ok", "local people alone")
+    elif not issuer.declared.grants:
+        yield Verdict("warn", f"{issuer.declared.issuer}: no group has a role", "write [[grants]] in XMSEC_OIDC")
+    else:
+        yield Verdict("ok", f"{issuer.declared.issuer}: {len(issuer.declared.grants)} grants")
+
+
 LOCAL: Mapping[str, Callable[[Settings], Said]] = {
     "dependencies": _dependencies,
     "settings": _settings,
@@ -192,4 +204,5 @@ LOCAL: Mapping[str, Callable[[Settings], Said]] = {
     "content": _content,
     "sources": _sources,
     "store": _store,
+    "sign-on": _sign_on,
 }

@@ -29,7 +29,10 @@ def _administers(grant: Grant) -> bool:
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person as administration sees them. sessions: how many are open; seen: when one of them last asked for something."""
+    """A person as administration sees them.
+
+    sessions: how many are open; seen: when one of them last asked for something; federated: they come by single sign-on.
+    """
 
     name: str
     grants: tuple[Grant, ...]
@@ -37,6 +40,7 @@ class User(msgspec.Struct, frozen=True):
     created: str
     sessions: int = 0
     seen: str = ""
+    federated: bool = False
 
 
 class Users:
@@ -119,10 +123,14 @@ class Users:
         """Return all people by name."""
         with self._keep.reading() as connection:
             rows = connection.execute(
-                "SELECT u.name, disabled, u.created, count(s.hash), COALESCE(max(s.seen), '') FROM users u"
+                "SELECT u.name, disabled, u.created, count(s.hash), COALESCE(max(s.seen), ''), f.name IS NOT NULL FROM users u"
+                " LEFT JOIN federated f ON f.name = u.name"
                 " LEFT JOIN sessions s ON s.name = u.name GROUP BY u.name ORDER BY u.name"
             ).fetchall()
-            return [User(name, self._grants(name), bool(disabled), *rest) for name, disabled, *rest in rows]
+            return [
+                User(name, self._grants(name), bool(disabled), created, sessions, seen, bool(federated))
+                for name, disabled, created, sessions, seen, federated in rows
+            ]
 
     def _grants(self, name: str) -> tuple[Grant, ...]:
         with self._keep.reading() as connection:

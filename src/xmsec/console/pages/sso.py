@@ -47,12 +47,13 @@ def arrive(ask: Ask) -> Response:
     except ServiceError as error:
         return _away(ask, error)
     except TurnedAwayError as error:  # the issuer knows them: nobody guesses
-        ask.house.audit.note("login.failed", "", error.where, {"address": ask.address, "why": error.what})
+        ask.house.audit.note("login.failed", "", error.where, {"address": ask.address, "why": error.what.removeprefix("sso.")})
         return door(ask, 403, ask.t(error.what))
     except IdentityError as error:
         ask.house.limits.failed(guessing, ask.address)
         ask.house.audit.note("login.failed", "", "", {"address": ask.address, "why": error.what})
         return door(ask, 401, ask.t("sso.not-vouched"))
+    ask.cookies[ARRIVAL] = None
     let_in(ask, name, issuer=federation.issuer.declared.issuer)
     # A redirect would still be the issuer's, and bring no cookie of ours: the page goes on by itself.
     return ask.page("sso_arrived.html", following=local(following))

@@ -17,7 +17,8 @@ from xmsec.model.clock import EPOCH, FAR, from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError, InputError
 from xmsec.model.ports import Page, Query, Use, UseQuery
 from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
-from xmsec.store.rows import dead_row, finding_row, incident_row, words
+from xmsec.store.narrow import narrow
+from xmsec.store.rows import UNTOUCHED, dead_row, finding_row, incident_row, words
 from xmsec.store.states import from_micros, micros
 from xmsec.store.uses import asked
 
@@ -32,7 +33,8 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what SQLite c
 class Shape(msgspec.Struct, frozen=True):
     """One table as it is asked for: where its rows are, and what each column is; `id` makes every order total.
 
-    shown: which rows an exception does not cover; total: how many rows there are.
+    shown: which rows an exception does not cover; total: how many rows there are; row: by what SQLite knows a row, where it has
+    such a number; unit: of the time column, in microseconds.
     """
 
     source: str
@@ -40,9 +42,11 @@ class Shape(msgspec.Struct, frozen=True):
     body: str
     columns: Mapping[str, tuple[str, Kind]]
     searched: tuple[str, ...] = ()
-    each: Mapping[str, tuple[str, str]] = {}  # column of several values → what to join to have each, and its name there
+    each: Mapping[str, tuple[str, str, str]] = {}  # column of several values → where each of them is, of which row, its name
     shown: str = "1"
     total: str = "count(*)"
+    row: str = ""
+    unit: int = 1
 
 
 _FINDINGS = Shape(
@@ -75,6 +79,7 @@ _FINDINGS = Shape(
     },
     ("f.title", "f.entity_id", "f.detector", "f.system", "f.id"),
     shown="f.exception = ''",
+    row="f.rowid",
 )
 _DAY = timedelta(days=1)
 _TALLIED = ("severity", "system", "detector", "entity.type", "stage", "grade", "status")
@@ -82,8 +87,9 @@ _TALLY = Shape(
     "tally f",
     "",
     "",
-    {"time": (f"f.day * {_DAY // timedelta(microseconds=1)}", "time"), **{name: _FINDINGS.columns[name] for name in _TALLIED}},
+    {"time": ("f.day", "time"), **{name: _FINDINGS.columns[name] for name in _TALLIED}},
     total="COALESCE(sum(f.total), 0)",
+    unit=_DAY // timedelta(microseconds=1),
 )
 _HOUR = timedelta(hours=1)
 _PACED = ("severity", "system")
@@ -91,8 +97,9 @@ _PACE = Shape(
     "pace f",
     "",
     "",
-    {"time": (f"f.hour * {_HOUR // timedelta(microseconds=1)}", "time"), **{name: _FINDINGS.columns[name] for name in _PACED}},
+    {"time": ("f.hour", "time"), **{name: _FINDINGS.columns[name] for name in _PACED}},
     total="sum(f.total)",
+    unit=_HOUR // timedelta(microseconds=1),
 )
 _SYSTEMS = "EXISTS (SELECT 1 FROM incident_systems s WHERE s.incident = i.id AND s.system IN ({}))"
 _INCIDENTS = Shape(
@@ -113,7 +120,8 @@ _INCIDENTS = Shape(
         "system": (_SYSTEMS, "several"),
     },
     ("i.entity_id", "i.id"),
-    {"system": ("JOIN incident_systems each_system ON each_system.incident = i.id", "each_system.system")},
+    {"system": ("incident_systems each_system", "each_system.incident = i.id", "each_system.system")},
+    row="i.rowid",
 )
 _DEAD = Shape(
     "dead d",
@@ -149,15 +157,15 @@ class SqliteReader:
         order = _ordered(query, query.order.removeprefix("-"))[0]
         places = (order, shape.columns["time"][0], shape.id)  # among equals the latest stand beside each other
         names = ", ".join(places)
-        where, values = _where(query, shape)
+        where, values = self._terms(query, shape)
         if after is not None:
             where.append(f"({names}) {'<' if way == 'DESC' else '>'} (?, ?, ?)")
             values += _cursor(after)
-        found = self._connection.execute(
-            f"SELECT {names}, {shape.body} FROM {shape.source} WHERE {' AND '.join(where)}"
-            f" ORDER BY {', '.join(f'{place} {way}' for place in places)} LIMIT ?",
-            (*values, query.limit + 1),
-        ).fetchall()
+        sort = f"ORDER BY {', '.join(f'{place} {way}' for place in places)}"
+        filtered = f"FROM {shape.source} WHERE {' AND '.join(where)} {sort} LIMIT ?"
+        if shape.row:  # bodies are read of the page's rows alone, not of all that are sorted
+            filtered = f"FROM {shape.source} WHERE {shape.row} IN (SELECT {shape.row} {filtered}) {sort}"
+        found = self._connection.execute(f"SELECT {names}, {shape.body} {filtered}", (*values, query.limit + 1)).fetchall()
         rows = [self._rows[query.table](row[3:]) for row in found[: query.limit]]
         return Page(rows, _cursor_text(found[query.limit - 1][:3]) if len(found) > query.limit else None)
 
@@ -173,9 +181,12 @@ class SqliteReader:
 
     def _counted(self, query: Query, shape: Shape, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         each = shape.each
-        columns: list[tuple[str, Kind]] = [(each[name][1], "text") if name in each else _ordered(query, name) for name in by]
-        source = " ".join([shape.source, *(each[name][0] for name in by if name in each)])
-        where, values = _where(query, shape)
+        columns: list[tuple[str, Kind]] = [(each[name][2], "text") if name in each else _ordered(query, name) for name in by]
+        where, values = self._terms(query, shape)
+        source = shape.source
+        for table, of, _ in (each[name] for name in by if name in each):
+            alone = where == ["1"] and len(by) == 1  # of all rows: it says by itself which values they have
+            source = table if alone else f"{source} JOIN {table} ON {of}"
         names = ", ".join(expression for expression, _ in columns)
         rows = self._connection.execute(
             f"SELECT {names}{', ' if names else ''}{shape.total} FROM {source} WHERE {' AND '.join(where)}"
@@ -191,8 +202,9 @@ class SqliteReader:
             raise ConfigError("a course begins somewhere", where=query.table, remedy="name since")
         shape = _PACE if _paced(query, step, by) else _shape(query)
         columns = [_ordered(query, name) for name in by]
-        where, values = _where(query, shape)
-        number = f"({shape.columns['time'][0]} - {micros(query.since)}) / {step // timedelta(microseconds=1)}"
+        where, values = self._terms(query, shape)
+        time = f"{shape.columns['time'][0]} * {shape.unit}"
+        number = f"({time} - {micros(query.since)}) / {step // timedelta(microseconds=1)}"
         names = ", ".join((number, *(expression for expression, _ in columns)))
         rows = self._connection.execute(
             f"SELECT {names}, {shape.total} FROM {shape.source} WHERE {' AND '.join(where)} GROUP BY {names}", values
@@ -233,6 +245,15 @@ class SqliteReader:
         for _, finding in sorted(places):
             statement = f"SELECT {_FINDINGS.body} FROM {_FINDINGS.source} WHERE f.id = ?"
             yield _finding(self._connection.execute(statement, (finding,)).fetchone())
+
+    def _terms(self, query: Query, shape: Shape) -> tuple[list[str], list[Any]]:
+        where, values = _where(query, shape)
+        if query.table == "findings" and query.text:
+            rows = narrow(self._connection, [(word, _like(word)) for word in words(query)])
+            if rows is not None:
+                where.append("f.rowid IN (SELECT value FROM json_each(?))")
+                values.append(msgspec.json.encode(rows).decode())
+        return where, values
 
     def _incident(self, row: Sequence[Any]) -> dict[str, Any]:
         incident = msgspec.json.decode(row[0], type=Incident)
@@ -306,6 +327,8 @@ def _where(query: Query, shape: Shape) -> tuple[list[str], list[Any]]:
         terms.append("f.exception <> ''")  # else SQLite does not see that the index of what is covered has them all
     for name, values in query.where.items():
         expression, kind = _column(query, name)
+        if _coarse(query, name):
+            expression = f"+{expression}"  # no index is looked at for it
         places = ", ".join("?" * len(values))
         terms.append(expression.format(places) if kind == "several" else f"{expression} IN ({places})")
         bound += [_read(value, kind) for value in values]
@@ -313,13 +336,24 @@ def _where(query: Query, shape: Shape) -> tuple[list[str], list[Any]]:
     for sign, bound_at in ((">=", query.since), ("<", query.until)):
         if bound_at is not None:
             terms.append(f"{time} {sign} ?")
-            bound.append(micros(bound_at))
+            bound.append(micros(bound_at) // shape.unit)
     for word in words(query):
         if not shape.searched:
             raise ConfigError("is not searched by words", where=query.table, remedy="filter by its columns")
         terms.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in shape.searched) + ")")
-        bound += [_LIKE.sub(r"\\\g<0>", word).join("%%")] * len(shape.searched)
+        bound += [_like(word)] * len(shape.searched)
     return terms, bound
+
+
+def _like(word: str) -> str:
+    return _LIKE.sub(r"\\\g<0>", word).join("%%")
+
+
+def _coarse(query: Query, name: str) -> bool:
+    """Whether a filter leaves nearly all, so that to go along the order until a page is full is quicker than to sort them."""
+    values = query.where[name]
+    sorts = len(values) > 1 or query.order.removeprefix("-") not in ("time", "opened")
+    return (name == "status" and UNTOUCHED in values and sorts) or (name == "entity.type" and len(values) > 1)
 
 
 def _read(value: str, kind: Kind) -> Any:

@@ -19,6 +19,7 @@ from xmsec.runtime.faust.turns import Turns
 Item = Any  # a faust.EventT, or a value that goes the same way
 
 FRAMES = 64  # a batch waits for acknowledgements twice (7 ms each on a busy broker), however many frames it has
+NOTED_TURNS = 1_000  # of the event loop: Faust notes a message one turn after its stream took it
 BATCH_BYTES = 4 << 20  # which a batch may pass by one message
 
 
@@ -63,9 +64,14 @@ class Inbox:
         return turn == "now"
 
     async def _seek(self, tp: TP, handed_on: int) -> None:
-        """Read from the next offset again, once Faust has noted what it handed on: it drops what is below that."""
+        """Read from the next offset again, once Faust has noted what it handed on: it drops what is below that.
+
+        It may have noted it long ago, and a seek of its own undone that: where nothing more comes, that is how it stays.
+        """
         consumer = cast(Any, self._app.consumer)
-        while (consumer._read_offset[tp] or 0) < handed_on and not (self._app.rebalancing or self._app.should_stop):
+        for _ in range(NOTED_TURNS):
+            if (consumer._read_offset[tp] or 0) >= handed_on or self._app.rebalancing or self._app.should_stop:
+                break
             await asyncio.sleep(0)
         await consumer.seek(tp, self._turns[tp])
 

@@ -125,7 +125,11 @@ class Table(msgspec.Struct, frozen=True):
         return f"{prefix}-v{SCHEMA}-{month.removeprefix(f'{prefix}-')}"
 
 
-SETTINGS = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}  # a month of findings is far below a shard's 50 GB
+SETTINGS = {
+    "number_of_shards": 1,  # a month of findings is far below a shard's 50 GB
+    "auto_expand_replicas": "0-1",
+    "refresh_interval": "500ms",  # until a search sees a finding; Elasticsearch's own 1 s is half of what the way here may take
+}
 TABLES = (
     Table("findings", _FINDING, {"coverage": {"kind": "coverage"}}, "time"),
     Table("incidents", _INCIDENT, latest="opened"),

@@ -13,7 +13,7 @@ from typing import Any, cast
 import faust
 from faust.types import TP
 
-from xmsec.runtime.faust.swift import swift
+from xmsec.runtime.faust.swift import prompt, swift
 from xmsec.runtime.faust.turns import Turns
 
 Item = Any  # a faust.EventT, or a value that goes the same way
@@ -116,6 +116,7 @@ class Inbox:
         self.epoch += 1
         self._turns.clear()
         swift(self._app.consumer)
+        prompt(self._app.consumer)
 
 
 def size(item: Item) -> int:

@@ -75,6 +75,7 @@ class SqliteStore:
     def __init__(self, path: Path, codecs: Mapping[str, type[Any]]) -> None:
         self._path = path
         self.connection = connect(path)
+        self.connection.execute("PRAGMA temp_store = MEMORY")  # what undoes a row with its triggers is else a file for each row
         self._states = SqliteStates(self.connection, codecs)
         self._encode = msgspec.msgpack.Encoder().encode
 

@@ -26,7 +26,8 @@ ENTRY = "xmsec.terms"
 BITS = 10  # a term
 HASHES = 7
 _NAMES = "|".join(re.escape(name) for name in KIND_BY_FIELD)
-_ACTORS = re.compile(rf'"(?:{_NAMES})":("(?:[^"\\]|\\.)*"|[^,}}"]+)')
+_ACTORS = re.compile(rf'"(?:{_NAMES})":("[^"\\]*(?:\\.[^"\\]*)*"|[^,}}"]+)'.encode())
+_TOKENS = re.compile(TOKEN.pattern.encode())
 _Filter = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
@@ -37,14 +38,25 @@ class Terms:
         self._groups: list[bytes] = []
 
     def add(self, group: pa.Table) -> None:
-        """Take in a row group; some 4 µs an event, half of them for the hashes."""
-        found = set(TOKEN.findall("\n".join(text for text in group["spans"].to_pylist() if text)))
-        found.update(map(_plain, set(_ACTORS.findall("\n".join(text for text in group["fields"].to_pylist() if text)))))
+        """Take in a row group; some 2 µs an event, most of it for the names of actors."""
+        found = {token.decode() for token in _found(_TOKENS, group["spans"])}
+        found.update(map(_plain, _found(_ACTORS, group["fields"])))
         self._groups.append(b64encode(filled(found).tobytes()))
 
     def entry(self) -> dict[str, str]:
         """Return what the file's footer says of them."""
         return {ENTRY: b" ".join(self._groups).decode()}
+
+
+def _found(pattern: re.Pattern[bytes], column: pa.ChunkedArray) -> set[bytes]:
+    """Return what a pattern finds in a column's texts, as UTF-8; a chunk is looked at as one text, for no match spans two."""
+    found: set[bytes] = set()
+    for chunk in column.chunks:
+        _, offsets, texts = chunk.buffers()
+        if texts is not None:
+            ends = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            found.update(pattern.findall(memoryview(texts)[ends[0] : ends[-1]]))
+    return found
 
 
 def filled(terms: Iterable[str]) -> _Filter:
@@ -86,6 +98,6 @@ def _places(sums: np.ndarray[tuple[int, int], np.dtype[np.uint64]], size: int) -
     return places.ravel()
 
 
-def _plain(written: str) -> str:
+def _plain(written: bytes) -> str:
     """Return a JSON value as an actor is named."""
-    return str(json.loads(written)) if written.startswith('"') else written
+    return str(json.loads(written)) if written.startswith(b'"') else written.decode()

@@ -21,7 +21,7 @@ from xmsec.console.app import desk, house, routes
 from xmsec.console.federation import LASTS
 from xmsec.console.given import Records
 from xmsec.console.issuer import Issuer
-from xmsec.console.limits import BY_ACCOUNT
+from xmsec.console.limits import BY_ACCOUNT, BY_ADDRESS
 from xmsec.console.oidc import declared
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Reader
@@ -200,10 +200,12 @@ def test_a_code_that_the_issuer_does_not_take_lets_nobody_in(at: Door) -> None:
     assert at.back(asked["state"], cookie).status == 401
 
 
-def test_guessing_is_slowed_down(at: Door) -> None:
+def test_guessing_is_slowed_down_by_browser_and_by_address(at: Door) -> None:
     asked, cookie = at.leave()
     assert [at.back("guessed", cookie).status for _ in range(BY_ACCOUNT + 1)] == [*[401] * BY_ACCOUNT, 429]
     assert at.back(asked["state"], cookie).status == 429
+    others = [at.back("guessed", f"xmsec-arrival={number}").status for number in range(BY_ADDRESS - BY_ACCOUNT + 1)]
+    assert others == [*[401] * (BY_ADDRESS - BY_ACCOUNT), 429]
 
 
 def test_keys_that_the_issuer_changed_are_read_again(at: Door) -> None:

@@ -9,7 +9,7 @@ from xmsec.console.federation import Federation, TurnedAwayError
 from xmsec.console.guard import ARRIVAL
 from xmsec.console.issuer import IdentityError
 from xmsec.console.pages.front import door, later, let_in
-from xmsec.console.secret import made
+from xmsec.console.secret import hashed, made
 from xmsec.model.errors import ServiceError
 
 CALLBACK = "/sso/callback"
@@ -39,7 +39,7 @@ def arrive(ask: Ask) -> Response:
     federation = ask.house.federation
     if federation is None:
         return ask.problem(404, ask.t("base.not-found"))
-    guessing = f"sso {ask.address}"
+    guessing = f"sso {hashed(ask.request.cookies.get(ARRIVAL, ''))}"  # this browser; the address counts apart
     if wait_s := ask.house.limits.wait_s(guessing, ask.address):
         return later(ask, wait_s)
     try:

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 again=5
+unset PYTHONDONTWRITEBYTECODE # where it is set, each of some hundred processes would compile our sources again
 tests() { .venv/bin/python -m pytest -q -m "not long" "$@"; }
 
 status=0

@@ -213,3 +213,10 @@ def test_both_languages_name_the_same_things(english: str, chinese: str) -> None
         [re.sub(r"\s+#.*", "", line) for line in re.findall(r"(?m)^(?:make|xmsec|source) .*$", text)] for text in (one, other)
     ]
     assert blocks[0] == blocks[1]
+
+
+def test_every_decision_has_a_number_of_its_own_under_which_it_stands() -> None:
+    decisions = sorted((DOCS / "adr").glob("*.md"))
+    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for path in decisions:
+        assert path.read_text("utf-8").startswith(f"# {path.name[:4]} ")

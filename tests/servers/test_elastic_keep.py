@@ -13,10 +13,13 @@ from elasticsearch import Elasticsearch
 from tests.command import xmsec
 from tests.servers.indexed import FINDINGS, INCIDENTS, write
 
+from xmsec.model.clock import EPOCH
 from xmsec.model.types import Finding, Incident
 from xmsec.store.elastic_ensure import check, ensure
 from xmsec.store.elastic_keep import Pruned, prune, status
 from xmsec.store.elastic_schema import SCHEMA
+from xmsec.store.elastic_uses import ElasticUses, Mark
+from xmsec.store.uses import DayUse
 
 pytestmark = pytest.mark.servers
 
@@ -55,12 +58,33 @@ def ids(client: Elasticsearch, alias: str) -> list[str]:
 def test_status_says_documents_size_schema_and_age(client: Elasticsearch, prefix: str) -> None:
     write(client, prefix, ALL, [])
     told = {one.index.removeprefix(f"{prefix}-"): one for one in status(client, NOW, prefix)}
-    assert sorted(told) == ["acts-0", "findings-0", "findings-2026.08", "findings-2026.11", "incidents-0", "labels-0", "runs-0"]
+    assert sorted(told) == [
+        "acts-0",
+        "findings-0",
+        "findings-2026.08",
+        "findings-2026.11",
+        "incidents-0",
+        "labels-0",
+        "runs-0",
+        "uses-0",
+    ]
     august = told["findings-2026.08"]
     assert (august.documents, august.schema, august.age_days) == (2, SCHEMA, 85)
     assert august.bytes > 0
     assert told["findings-2026.11"].age_days == 0
     assert told["findings-0"].age_days is None
+
+
+@pytest.mark.parametrize(
+    ("days", "left"), [(1, ["uses-2025.10"]), (500, ["uses-2025.09", "uses-2025.10"])], ids=["400 at least", "as long as asked"]
+)
+def test_sums_of_use_stay_for_more_than_a_year(client: Elasticsearch, prefix: str, days: int, left: list[str]) -> None:
+    for month in (9, 10):
+        day = (datetime(2025, month, 30, tzinfo=UTC) - EPOCH).days
+        ElasticUses(client, prefix).add("one-00000", [DayUse(day, "people", "lin", "city", 1, 0, 1)], Mark(month))
+    prune(client, NOW, days, prefix)
+    told = [one.index.removeprefix(f"{prefix}-") for one in status(client, NOW, prefix)]
+    assert [one for one in told if one.startswith("uses-20")] == left
 
 
 @pytest.mark.parametrize(("days", "left"), [(85, ["9", "e"]), (86, ["0", "9", "e"])], ids=["over", "not yet"])

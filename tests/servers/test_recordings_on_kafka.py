@@ -1,13 +1,15 @@
-"""What workers record, one of them killed: replay and training in a fresh home give what the live run and one process gave."""
+"""What workers record, one of them killed: replay, training and sums of use are what the live run and one process gave."""
 
 from __future__ import annotations
 
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 from tests.command import KEY, XMSEC, rows, xmsec
@@ -15,10 +17,14 @@ from tests.command import environment as surroundings
 from tests.servers import real
 from tests.traffic import Same, finals, home_of, same, scanned, send, simulated
 
+from xmsec.model.ports import Use, UseQuery
 from xmsec.model.types import Finding, Position, Tick
 from xmsec.runtime.faust import frames
 from xmsec.store.archive import Archive
+from xmsec.store.elastic_read import ElasticReader
+from xmsec.store.read import SqliteReader
 from xmsec.store.rows import finding_row
+from xmsec.store.sqlite import SqliteStore
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
@@ -79,7 +85,13 @@ def worker(home: Path, names: str, given: dict[str, str]) -> subprocess.Popen[by
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=surroundings(given))
 
 
-def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, kafka_bootstrap: str) -> None:
+def used(home: Path) -> Sequence[Use]:
+    """The sums of one process."""
+    with closing(SqliteStore(home / "store.sqlite", {})) as store:
+        return SqliteReader(store.connection).uses(UseQuery(limit=10_000))
+
+
+def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, kafka_bootstrap: str, es_url: str) -> None:
     traffic = simulated(tmp_path / "traffic", EVENTS)
     once = home_of(tmp_path / "once", traffic, tmp_path)
     expected = finals(scanned(once, traffic))
@@ -90,6 +102,9 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, k
     key.chmod(0o600)
     shelf = tmp_path / "recordings"
     given = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
+    given["XMSEC_ES_URL"] = es_url
+    indexed = xmsec("index", "ensure", env=given)
+    assert indexed.returncode == 0, indexed.stderr
     ensured = xmsec("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=given)
     assert ensured.returncode == 0, ensured.stderr
     send(kafka_bootstrap, traffic, PARTITIONS, 0)
@@ -106,6 +121,9 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, k
         stack.callback(told.close)
         real.until(lambda: told.finals() == expected)
         assert told.finals() == expected
+        expected_use, reader = used(once), ElasticReader(stack.enter_context(Elasticsearch(es_url)))
+        assert len(expected_use) > 20
+        real.until(lambda: reader.uses(UseQuery(limit=10_000)) == expected_use)
         real.until(
             lambda: recorded(kafka_bootstrap)
         )  # ticks go on: it holds for a moment, and the replay says what was missing

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +16,6 @@ KEPT_DAYS = (
     400  # more than a year, so that what is done once a year shows as used; outlives the recordings that it was read from
 )
 DAY_MICROS = 86_400_000_000
-_VALUES = 500  # values in one statement; SQLite takes 32,766
 _ADD = (
     "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET events = events + excluded.events,"
     " first = min(first, excluded.first), last = max(last, excluded.last)"
@@ -41,30 +41,12 @@ def add(connection: sqlite3.Connection, uses: Sequence[DayUse]) -> None:
 
 
 def asked(connection: sqlite3.Connection, query: UseQuery) -> Sequence[Use]:
-    """Answer what the Reader seam is asked."""
-    found = [use for part in _parts(query) for use in _summed(connection, part)]
-    return ordered(found)[: query.limit]
-
-
-def ordered(uses: Sequence[Use]) -> list[Use]:
-    """Put what was used most first; by name among equals."""
-    return sorted(uses, key=lambda use: (-use.events, use.dataset, use.account, use.system))
-
-
-def _parts(query: UseQuery) -> Iterator[UseQuery]:
-    """Cut a question that names many accounts."""
-    if not query.accounts:
-        yield query
-    for start in range(0, len(query.accounts), _VALUES):
-        yield msgspec.structs.replace(query, accounts=query.accounts[start : start + _VALUES])
-
-
-def _summed(connection: sqlite3.Connection, query: UseQuery) -> Iterator[Use]:
+    """Answer what the Reader seam is asked, in one look at the days or the datasets that are meant."""
     terms, bound = ["1"], list[Any]()
     for column, values in (("system", query.systems), ("dataset", query.datasets), ("account", query.accounts)):
         if values:
-            terms.append(f"{column} IN ({', '.join('?' * len(values))})")
-            bound += values
+            terms.append(f"{column} IN (SELECT value FROM json_each(?))")
+            bound.append(json.dumps(values))
     if query.since is not None:
         since = micros(query.since)
         terms.append("day >= ? AND last >= ?")
@@ -75,8 +57,16 @@ def _summed(connection: sqlite3.Connection, query: UseQuery) -> Iterator[Use]:
         bound += (until // DAY_MICROS, until)
     rows = connection.execute(
         f"SELECT system, dataset, account, sum(events) AS total, min(first), max(last) FROM uses WHERE {' AND '.join(terms)}"
-        " GROUP BY dataset, account, system ORDER BY total DESC, dataset, account, system LIMIT ?",
+        # the signs keep SQLite from a walk over all rows in the order of an index, which saves it the sorting
+        " GROUP BY +dataset, +account, +system ORDER BY total DESC, dataset, account, system LIMIT ?",
         (*bound, query.limit),
     )
-    for system, dataset, account, events, first, last in rows:
-        yield Use(system, dataset, account, events, from_micros(first), from_micros(last))
+    return [
+        Use(system, dataset, account, events, from_micros(first), from_micros(last))
+        for system, dataset, account, events, first, last in rows
+    ]
+
+
+def ordered(uses: Sequence[Use]) -> list[Use]:
+    """Put what was used most first; by name among equals."""
+    return sorted(uses, key=lambda use: (-use.events, use.dataset, use.account, use.system))

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.command import rows, started, table, xmsec
+from tests.command import called, rows, started, table
 
 from xmsec.model.types import Clock, Event, Source, Span, Tick
 from xmsec.store.recording import ENTRY, read
@@ -34,7 +34,7 @@ def traffic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("traffic")
     web = gzip.decompress((resources.files("xmsec.bench") / "apache_access_sample.log.gz").read_bytes())
     simulated = str(events - web.count(b"\n"))
-    made = xmsec("simulate", "--out", folder, "--scenario", SYSTEM, "--events", simulated, "--seed", str(SEED))
+    made = called("simulate", "--out", folder, "--scenario", SYSTEM, "--events", simulated, "--seed", str(SEED))
     assert made.returncode == 0, made.stderr
     (folder / "access.log").write_bytes(web)
     audit = folder / "app-audit.jsonl"
@@ -53,7 +53,7 @@ def summary_of(home: Path) -> Path:
 
 
 def with_ledger(home: Path, folder: Path) -> Path:
-    done = xmsec("ledger", "import", folder / "ledger.yaml", "--home", home)
+    done = called("ledger", "import", folder / "ledger.yaml", "--home", home)
     assert done.returncode == 0, done.stderr
     return home
 
@@ -149,13 +149,13 @@ def test_a_scan_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
 ) -> None:
     folder, kills = traffic
     calm_home, home = (with_ledger(make_home(name), folder) for name in ("calm", "killed"))
-    calm = xmsec(*scan(calm_home, folder))
+    calm = called(*scan(calm_home, folder))
     assert calm.returncode == 0, calm.stderr
     summary = json.loads(summary_of(calm_home).read_bytes())
     killed = Killed(home, folder, summary["lines"], random.Random(SEED))
     while len(killed.deaths) < kills:
         killed.die(kills - len(killed.deaths))
-    done = xmsec(*scan(home, folder))
+    done = called(*scan(home, folder))
     assert done.returncode == 0, done.stderr
 
     assert any(0 < lines < summary["lines"] for lines in killed.deaths)
@@ -166,6 +166,6 @@ def test_a_scan_that_is_killed_at_random_moments_ends_as_an_undisturbed_one(
         assert disturbed[what] == held, what
     assert undisturbed["intents"]
     assert undisturbed["uses"]
-    replayed = xmsec("replay", "--home", home, "--format", "jsonl")
+    replayed = called("replay", "--home", home, "--format", "jsonl")
     assert replayed.returncode == 0, replayed.stderr
     assert by_id(replayed.stdout) == by_id(calm.stdout)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import rows, started, xmsec
+from tests.command import called, rows, started, xmsec
 from tests.doors import doors
 from tests.receivers import Web, web
 from tests.rooms import bearer
@@ -170,7 +170,7 @@ def test_a_playbook_that_an_incident_asks_for_begins_and_waits(
     service.until(lambda one: count_of(one, "lin") == 1)
 
     def runs() -> list[dict[str, Any]]:
-        listed = xmsec("playbook", "list", "--home", home, env=content)  # beside the writer
+        listed = called("playbook", "list", "--home", home, env=content)  # beside the writer
         assert listed.returncode == 0, listed.stderr
         return [one for one in rows(listed.stdout) if "run" in one]
 
@@ -179,13 +179,13 @@ def test_a_playbook_that_an_incident_asks_for_begins_and_waits(
     assert (run["playbook"], run["stands"].split()[0]) == ("contain-account", "wait")
     (incident,) = json.loads(service.get("/api/incidents"))["rows"]
     assert incident["id"] == run["incident"]
-    approved = xmsec("playbook", "approve", run["run"], run["stands"].split()[1], "--home", home, env=content)
+    approved = called("playbook", "approve", run["run"], run["stands"].split()[1], "--home", home, env=content)
     assert approved.returncode == 0, approved.stderr
     (after,) = runs()
     assert after["stands"] != run["stands"]
 
     assert service.end() == 4
-    verified = xmsec("playbook", "verify", "--home", home, env=content)
+    verified = called("playbook", "verify", "--home", home, env=content)
     assert (verified.returncode, verified.stdout.rstrip().endswith(b", whole")) == (0, True)
 
 
@@ -194,7 +194,7 @@ def test_a_second_writer_is_refused_while_it_runs(
 ) -> None:
     (logs / "door.log").write_text(line(0, "lin"))
     serve()
-    other = xmsec("scan", logs / "door.log", "--stream", "office.door", "--home", home, env=content)
+    other = called("scan", logs / "door.log", "--stream", "office.door", "--home", home, env=content)
     assert (other.returncode, other.stdout, other.stderr.count(b"\n")) == (2, b"", 1)
     assert b"another xmsec is writing here" in other.stderr
 

@@ -116,9 +116,15 @@ def room(tmp_path: Path, issuer: Issuer | None) -> Iterator[Room]:
         yield Room(serving, kept, store, target)
 
 
-@pytest.fixture(scope="module")
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Pages come last, before one Chromium: while Playwright runs, no other test can start an event loop."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's own Chromium; for a module at most: while Playwright runs, no other test can start an event loop."""
+    """Debian's own Chromium."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: sudo apt-get install chromium fonts-wqy-zenhei")
     with sync_playwright() as playwright:

@@ -34,7 +34,7 @@ class Shape(msgspec.Struct, frozen=True):
     """One table as it is asked for: where its rows are, and what each column is; `id` makes every order total.
 
     shown: which rows an exception does not cover; total: how many rows there are; row: by what SQLite knows a row, where it has
-    such a number; unit: of the time column, in microseconds.
+    such a number; beside: what some columns are in; unit: of the time column, in microseconds.
     """
 
     source: str
@@ -46,6 +46,7 @@ class Shape(msgspec.Struct, frozen=True):
     shown: str = "1"
     total: str = "count(*)"
     row: str = ""
+    beside: str = ""
     unit: int = 1
 
 
@@ -103,9 +104,9 @@ _PACE = Shape(
 )
 _SYSTEMS = "EXISTS (SELECT 1 FROM incident_systems s WHERE s.incident = i.id AND s.system IN ({}))"
 _INCIDENTS = Shape(
-    "incidents i LEFT JOIN triage t ON t.subject = i.id",
+    "incidents i",
     "i.id",
-    "i.body, COALESCE(t.status, 'new'), COALESCE(t.assignee, '')",
+    "i.body, COALESCE(triage.status, 'new'), COALESCE(triage.assignee, '')",
     {
         "id": ("i.id", "text"),
         "time": ("i.opened", "time"),
@@ -115,13 +116,14 @@ _INCIDENTS = Shape(
         "entity.type": ("i.entity_type", "text"),
         "entity.id": ("i.entity_id", "text"),
         "state": ("i.state", "text"),
-        "status": ("COALESCE(t.status, 'new')", "text"),
-        "assignee": ("COALESCE(t.assignee, '')", "text"),
+        "status": ("COALESCE(triage.status, 'new')", "text"),
+        "assignee": ("COALESCE(triage.assignee, '')", "text"),
         "system": (_SYSTEMS, "several"),
     },
     ("i.entity_id", "i.id"),
     {"system": ("incident_systems each_system", "each_system.incident = i.id", "each_system.system")},
     row="i.rowid",
+    beside="triage ON triage.subject = i.id",
 )
 _DEAD = Shape(
     "dead d",
@@ -162,9 +164,9 @@ class SqliteReader:
             where.append(f"({names}) {'<' if way == 'DESC' else '>'} (?, ?, ?)")
             values += _cursor(after)
         sort = f"ORDER BY {', '.join(f'{place} {way}' for place in places)}"
-        filtered = f"FROM {shape.source} WHERE {' AND '.join(where)} {sort} LIMIT ?"
+        filtered = f"FROM {_source(shape, (names, *where))} WHERE {' AND '.join(where)} {sort} LIMIT ?"
         if shape.row:  # bodies are read of the page's rows alone, not of all that are sorted
-            filtered = f"FROM {shape.source} WHERE {shape.row} IN (SELECT {shape.row} {filtered}) {sort}"
+            filtered = f"FROM {_source(shape, (shape.body,))} WHERE {shape.row} IN (SELECT {shape.row} {filtered}) {sort}"
         found = self._connection.execute(f"SELECT {names}, {shape.body} {filtered}", (*values, query.limit + 1)).fetchall()
         rows = [self._rows[query.table](row[3:]) for row in found[: query.limit]]
         return Page(rows, _cursor_text(found[query.limit - 1][:3]) if len(found) > query.limit else None)
@@ -183,11 +185,11 @@ class SqliteReader:
         each = shape.each
         columns: list[tuple[str, Kind]] = [(each[name][2], "text") if name in each else _ordered(query, name) for name in by]
         where, values = self._terms(query, shape)
-        source = shape.source
+        names = ", ".join(expression for expression, _ in columns)
+        source = _source(shape, (names, *where))
         for table, of, _ in (each[name] for name in by if name in each):
             alone = where == ["1"] and len(by) == 1  # of all rows: it says by itself which values they have
             source = table if alone else f"{source} JOIN {table} ON {of}"
-        names = ", ".join(expression for expression, _ in columns)
         rows = self._connection.execute(
             f"SELECT {names}{', ' if names else ''}{shape.total} FROM {source} WHERE {' AND '.join(where)}"
             + (f" GROUP BY {names}" if names else ""),
@@ -206,8 +208,9 @@ class SqliteReader:
         time = f"{shape.columns['time'][0]} * {shape.unit}"
         number = f"({time} - {micros(query.since)}) / {step // timedelta(microseconds=1)}"
         names = ", ".join((number, *(expression for expression, _ in columns)))
+        source = _source(shape, (names, *where))
         rows = self._connection.execute(
-            f"SELECT {names}, {shape.total} FROM {shape.source} WHERE {' AND '.join(where)} GROUP BY {names}", values
+            f"SELECT {names}, {shape.total} FROM {source} WHERE {' AND '.join(where)} GROUP BY {names}", values
         )
         kinds = [kind for _, kind in columns]
         counts = {(row[0], tuple(map(_written, row[1:], kinds))): row[-1] for row in rows}
@@ -277,6 +280,12 @@ def _shape(query: Query) -> Shape:
     if query.table not in _SHAPES:
         raise ConfigError(f'no table "{query.table}" in this store', remedy=f"one of {', '.join(_SHAPES)}")
     return _SHAPES[query.table]
+
+
+def _source(shape: Shape, asked: Sequence[str]) -> str:
+    """Return where rows are, and what stands beside them where it is asked for: SQLite would look it up for each."""
+    table = shape.beside.partition(" ")[0]
+    return f"{shape.source} LEFT JOIN {shape.beside}" if table and f"{table}." in " ".join(asked) else shape.source
 
 
 def _column(query: Query, name: str) -> tuple[str, Kind]:

@@ -177,6 +177,7 @@ class SqliteReader:
         A row counts under each value of a column that has several.
         """
         counts: Counter[tuple[str, ...]] = Counter()
+        query = msgspec.structs.replace(query, order="-time")  # a count has no order to go along
         for part, shape in _parts(query, by):
             counts.update(self._counted(part, shape, by))
         return dict(sorted(counts.items()))
@@ -342,6 +343,8 @@ def _where(query: Query, shape: Shape) -> tuple[list[str], list[Any]]:
         terms.append(expression.format(places) if kind == "several" else f"{expression} IN ({places})")
         bound += [_read(value, kind) for value in values]
     time = shape.columns["time"][0]
+    if _timeless(query) and _coarse(query, "status"):
+        time = f"+{time}"  # the order is gone along, past what is of another time: 75 ms where nothing is found in a million
     for sign, bound_at in ((">=", query.since), ("<", query.until)):
         if bound_at is not None:
             terms.append(f"{time} {sign} ?")
@@ -360,9 +363,13 @@ def _like(word: str) -> str:
 
 def _coarse(query: Query, name: str) -> bool:
     """Whether a filter leaves nearly all, so that to go along the order until a page is full is quicker than to sort them."""
-    values = query.where[name]
-    sorts = len(values) > 1 or query.order.removeprefix("-") not in ("time", "opened")
+    values = query.where.get(name, ())
+    sorts = len(values) > 1 or _timeless(query)
     return (name == "status" and UNTOUCHED in values and sorts) or (name == "entity.type" and len(values) > 1)
+
+
+def _timeless(query: Query) -> bool:
+    return query.order.removeprefix("-") not in ("time", "opened")
 
 
 def _read(value: str, kind: Kind) -> Any:

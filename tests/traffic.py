@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from kafka import KafkaProducer
-from tests.command import new_home, rows, xmsec
+from tests.command import called, new_home, rows, xmsec
 from tests.office import ZONE
 from tests.shipped import ROOT
 
@@ -132,7 +132,7 @@ def home_of(folder: Path, traffic: Traffic, learned: Path) -> Path:
     if (learned / "models").is_dir():
         (home / "models").symlink_to(learned / "models")
     for ledger in traffic.ledgers:
-        imported = xmsec("ledger", "import", ledger, "--home", home)
+        imported = called("ledger", "import", ledger, "--home", home)
         assert imported.returncode == 0, imported.stderr
     return home
 

@@ -24,17 +24,29 @@ def empty_kafka(bootstrap: str) -> None:
     running = [command for command in _children() if b"worker" in command]
     assert not running, f"workers are left running: {running}"
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        names = [one["group_id"] for one in admin.list_groups()]
-        for name, group in admin.describe_groups(names).items() if names else ():
-            members = [MemberToRemove(member_id=one["member_id"]) for one in group["members"]]
-            if members:
-                admin.remove_group_members(name, members)
-        left = [name for name, error in admin.delete_groups(names).items() if error != "OK"] if names else []
+        names = _put_out(admin)
+        left = [name for name, said in admin.delete_groups(names).items() if said != "OK"] if names else []
         assert not left, left
         if topics := _topics(admin):
             admin.delete_topics(topics)
             real.until(lambda: not _topics(admin))
             assert not _topics(admin)
+
+
+def put_out(bootstrap: str) -> None:
+    """Let killed workers leave their groups now, and not when their session ends; none that lives may be in one."""
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        _put_out(admin)
+
+
+def _put_out(admin: KafkaAdminClient) -> list[str]:
+    """Put every member out of its group; return the groups."""
+    names = [one["group_id"] for one in admin.list_groups()]
+    for name, group in admin.describe_groups(names).items() if names else ():
+        members = [MemberToRemove(member_id=one["member_id"]) for one in group["members"]]
+        if members:
+            admin.remove_group_members(name, members)
+    return names
 
 
 def _children() -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from tests import toys
-from tests.command import KEY, XMSEC, environment, new_home, rows, xmsec
+from tests.command import KEY, XMSEC, called, environment, new_home, rows
 from tests.servers import real
 from tests.servers.test_toys_on_kafka import Reader
 
@@ -68,7 +68,7 @@ class Place:
         self._file.write_text(STREAM % name)
 
     def dead(self, *arguments: str) -> list[dict[str, Any]]:
-        done = xmsec("dead", *arguments, "--stream", NAME, "--home", self.home, "--format", "jsonl", env=self.env)
+        done = called("dead", *arguments, "--stream", NAME, "--home", self.home, "--format", "jsonl", env=self.env)
         assert done.returncode == 0, done.stderr
         return rows(done.stdout)
 
@@ -94,7 +94,7 @@ def events(reader: Reader) -> list[Event]:
 
 def test_what_is_taken_now_is_one_record_under_its_old_name(kafka_bootstrap: str, tmp_path: Path) -> None:
     place = Place(kafka_bootstrap, tmp_path)
-    made = xmsec("topics", "ensure", "--partitions", "3", "--streams", NAME, "--home", place.home, env=place.env)
+    made = called("topics", "ensure", "--partitions", "3", "--streams", NAME, "--home", place.home, env=place.env)
     assert made.returncode == 0, made.stderr
     producer = KafkaProducer(bootstrap_servers=kafka_bootstrap, acks="all")
     for value, own in MESSAGES:

@@ -9,7 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from tests.command import environment, new_home, rows, xmsec
+from tests.command import called, environment, new_home, rows
 
 pytestmark = pytest.mark.servers
 
@@ -18,7 +18,7 @@ STREAMS = ("--streams", "generic.web")
 
 def asked(env: dict[str, str], *more: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
     """Ask the doctor; return its exit code and its lines of each check."""
-    done = xmsec("doctor", "--production", *STREAMS, *more, env=env)
+    done = called("doctor", "--production", *STREAMS, *more, env=env)
     told: dict[str, list[dict[str, str]]] = {}
     for line in rows(done.stdout):
         told.setdefault(line["check"], []).append(line)
@@ -43,7 +43,7 @@ def test_topics_and_indices_are_looked_at_one_by_one(kafka_bootstrap: str, es_ur
     assert "no index yet" in said(told["elasticsearch"], "fail")
     assert "xmsec.raw.generic.web: missing" in said(told["kafka"], "fail")
     for command in (("topics", "ensure", "--partitions", "3", *STREAMS), ("index", "ensure")):
-        assert xmsec(*command, env=env).returncode == 0
+        assert called(*command, env=env).returncode == 0
     code, told = asked(env)
     assert (code, said(told["kafka"], "fail"), said(told["elasticsearch"], "fail")) == (0, "[]", "[]"), told
     assert "one replica" in said(told["kafka"], "warn")

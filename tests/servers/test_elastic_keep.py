@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from elasticsearch import Elasticsearch
-from tests.command import xmsec
+from tests.command import called
 from tests.servers.indexed import FINDINGS, INCIDENTS, write
 
 from xmsec.model.clock import EPOCH
@@ -122,7 +122,7 @@ def test_the_command_prunes_and_says_what_went(client: Elasticsearch, es_url: st
     write(client, prefix, [finding(datetime(2020, 1, 2, tzinfo=UTC), "0")], [])
     settings = {"XMSEC_ES_URL": es_url, "XMSEC_ES_PREFIX": prefix, "XMSEC_HOME": str(tmp_path)}
     told = [
-        xmsec("index", "prune", "--older-than", "400", *more, "--format", "jsonl", env=settings).stdout.splitlines()
+        called("index", "prune", "--older-than", "400", *more, "--format", "jsonl", env=settings).stdout.splitlines()
         for more in (("--rehearse",), (), ())
     ]
     deleted = [[json.loads(line)["deleted"] for line in lines] for lines in told]

@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 from elasticsearch.helpers import scan
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CoordinatorNotAvailableError
-from tests.command import new_home, started, xmsec
+from tests.command import called, new_home, started
 from tests.servers import real
 from tests.values import leaks, traffic
 
@@ -92,7 +92,7 @@ def test_no_value_is_in_a_topic_after_classify_or_in_the_index(kafka_bootstrap: 
         home = new_home(tmp_path / "home", tmp_path)
         environment = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_ES_URL": es_url, "XMSEC_HOME": str(home)}
         for command in (("topics", "ensure", "--partitions", "1", "--streams", NAMES), ("index", "ensure")):
-            ensured = xmsec(*command, env=environment)
+            ensured = called(*command, env=environment)
             assert ensured.returncode == 0, ensured.stderr
         (tmp_path / "traffic").mkdir()
         send(kafka_bootstrap, tmp_path / "traffic")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from elasticsearch import Elasticsearch
-from tests.command import KEY, XMSEC, xmsec
+from tests.command import KEY, XMSEC, called, xmsec
 from tests.command import environment as surroundings
 from tests.servers import real
 from tests.traffic import SCENARIOS, Same, Traffic, home_of, own_rules, same, samples, scanned, send, simulated
@@ -61,9 +61,9 @@ def test_scan_and_two_workers_of_which_one_is_killed_find_the_same(
     key.write_text(KEY)
     key.chmod(0o600)
     environment = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_ES_URL": es_url, "XMSEC_KEY_FILE": str(key), **content}
-    ensured = xmsec("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=environment)
+    ensured = called("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=environment)
     assert ensured.returncode == 0, ensured.stderr
-    assert xmsec("index", "ensure", env=environment).returncode == 0
+    assert called("index", "ensure", env=environment).returncode == 0
     send(kafka_bootstrap, traffic, PARTITIONS)
 
     homes = [home_of(tmp_path / name, traffic, learned) for name in ("one", "two")]

@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 
 import pytest
 from elasticsearch import Elasticsearch
-from tests.command import new_home, xmsec
+from tests.command import called, new_home
 from tests.playbooks import SEVEN, Aim, Run, dies_after_the_answer, dies_seven_times, is_left_to_a_person
 from tests.servers.indexed import INCIDENTS, write
 
@@ -72,7 +72,7 @@ def test_the_commands_speak_of_the_runs_in_the_index(run: Run, aim: Aim) -> None
     assert (listed["incident"], listed["stands"].split()[0]) == (INCIDENT.id, "wait")
     assert run.playbook("rehearse", "contain-account", "--incident", INCIDENT.id)
     assert [kind for kind, _ in run.entries()] == ["started"]
-    unknown = xmsec("playbook", "show", "f" * 32, "--home", run.home, env=run.settings)
+    unknown = called("playbook", "show", "f" * 32, "--home", run.home, env=run.settings)
     assert unknown.returncode == 2
 
 

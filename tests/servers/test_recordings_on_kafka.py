@@ -12,7 +12,7 @@ import pytest
 from elasticsearch import Elasticsearch
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
-from tests.command import KEY, XMSEC, rows, xmsec
+from tests.command import KEY, XMSEC, called, rows, xmsec
 from tests.command import environment as surroundings
 from tests.servers import real
 from tests.traffic import Same, finals, home_of, same, scanned, send, simulated
@@ -103,9 +103,9 @@ def test_replay_of_what_workers_recorded_gives_what_they_found(tmp_path: Path, k
     shelf = tmp_path / "recordings"
     given = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_KEY_FILE": str(key), "XMSEC_RECORDINGS": f"file://{shelf}"}
     given["XMSEC_ES_URL"] = es_url
-    indexed = xmsec("index", "ensure", env=given)
+    indexed = called("index", "ensure", env=given)
     assert indexed.returncode == 0, indexed.stderr
-    ensured = xmsec("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=given)
+    ensured = called("topics", "ensure", "--partitions", str(PARTITIONS), "--streams", traffic.names, env=given)
     assert ensured.returncode == 0, ensured.stderr
     send(kafka_bootstrap, traffic, PARTITIONS, 0)
     homes = [home_of(tmp_path / name, traffic, once) for name in ("one", "two")]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
-from tests.command import KEY, XMSEC, environment, new_home, rows, xmsec
+from tests.command import KEY, XMSEC, called, environment, new_home, rows
 from tests.released import rule, write_content
 from tests.servers import real
 from tests.servers.toy_scene import Reader
@@ -78,7 +78,7 @@ class Desk(ExitStack):
         return {**self.env, "XMSEC_CONTENT_DIRS": str(self.content), "XMSEC_KEY_FILE": str(self.home / "key")}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return xmsec(*arguments, "--home", self.home, env=self.own)
+        return called(*arguments, "--home", self.home, env=self.own)
 
     def publish(self) -> list[str]:
         done = self.run("content", "publish")

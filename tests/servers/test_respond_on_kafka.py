@@ -16,10 +16,11 @@ import msgspec
 import pytest
 from elasticsearch import Elasticsearch
 from kafka import KafkaProducer
-from tests.command import KEY, XMSEC, environment, new_home, xmsec
+from tests.command import KEY, XMSEC, called, environment, new_home
 from tests.playbooks import Aim, Run, dies
 from tests.receivers import Web, told
 from tests.servers import real
+from tests.servers.emptied import put_out
 from tests.servers.indexed import INCIDENTS, write
 
 from xmsec.classify.token import check_value
@@ -50,7 +51,7 @@ def run(aim: Aim, kafka_bootstrap: str, es_url: str, prefix: str, tmp_path: Path
     with Elasticsearch(es_url) as client:
         ensure(client, check_value(bytes.fromhex(KEY)), prefix)
         write(client, prefix, [], [INCIDENT])
-    made = xmsec("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
+    made = called("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
     assert made.returncode == 0, made.stderr
     return Run(home, settings)
 
@@ -88,7 +89,9 @@ def test_each_intent_becomes_one_run_and_each_step_is_done_once(run: Run, aim: A
     run.approve()
     assert run.die(target, "approve", INTENT.id, run.stands["step"])
     for _ in range(5):  # each goes on with what the one before left, and is killed
+        put_out(kafka_bootstrap)
         assert dies(target, lambda: worker(run))
+    put_out(kafka_bootstrap)
     with ExitStack() as stack:
         for process in [worker(run), worker(run)]:
             stack.callback(process.wait)
@@ -142,7 +145,7 @@ def test_findings_reach_a_receiver_through_kills_of_both_sides(kafka_bootstrap: 
     targets.chmod(0o600)
     settings = {"XMSEC_CONTENT_DIRS": str(tmp_path / "content"), "XMSEC_NOTIFY_TARGETS": str(targets)}
     settings |= {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, "XMSEC_ES_URL": es_url, "XMSEC_KEY_FILE": str(home / "key")}
-    made = xmsec("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
+    made = called("topics", "ensure", "--partitions", "3", "--streams", "generic.web", env=settings)
     assert made.returncode == 0, made.stderr
     tell(kafka_bootstrap, told("before", detector="notify-test"))
 
@@ -167,6 +170,7 @@ def test_findings_reach_a_receiver_through_kills_of_both_sides(kafka_bootstrap: 
         real.until(lambda: ids(server)[1:2] == ["b"])
         first.kill()
         first.wait()
+        put_out(kafka_bootstrap)
         tell(kafka_bootstrap, told("c", detector="notify-test"))
         server.answers = [(200, {}, b"")]
         for _ in range(2):  # over one home one of them delivers

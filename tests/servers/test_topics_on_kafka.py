@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from tests.command import new_home, rows, xmsec
+from tests.command import called, new_home, rows
 from tests.servers import real
 from tests.servers.toy_worker import STREAMS
 
@@ -71,10 +71,10 @@ def test_two_deployments_share_a_cluster(kafka_bootstrap: str, tmp_path: Path) -
     home = new_home(tmp_path / "home", Path("/nowhere"))
     for prefix in ("", "other-city."):
         env = {"XMSEC_KAFKA_BOOTSTRAP": kafka_bootstrap, **({"XMSEC_KAFKA_PREFIX": prefix} if prefix else {})}
-        made = xmsec("topics", "ensure", "--partitions", "1", "--streams", "generic.web", "--home", home, env=env)
+        made = called("topics", "ensure", "--partitions", "1", "--streams", "generic.web", "--home", home, env=env)
         assert made.returncode == 0, made.stderr
     cluster = Cluster(kafka_bootstrap, ("generic.web",), "other-city")
-    told = rows(xmsec("topics", "describe", "--home", home, "--format", "jsonl", env=env).stdout)
+    told = rows(called("topics", "describe", "--home", home, "--format", "jsonl", env=env).stdout)
     assert {row["topic"] for row in told if row["partitions"]} == {*cluster.topics}
     assert {"other-city.raw.generic.web", "other-city.dead", "other-city-detect-states-changelog"} <= {*cluster.topics}
 

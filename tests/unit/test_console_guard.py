@@ -49,6 +49,8 @@ class Answer(NamedTuple):
 class Asking:
     """A client without a browser: it keeps no cookie that it is not given."""
 
+    scheme = "http"
+
     def __init__(self, desk: Desk, app: Starlette, clock: Clock) -> None:
         self.desk, self.app, self.clock = desk, app, clock
 
@@ -74,7 +76,7 @@ class Asking:
             "method": method,
             "path": path,
         }
-        scope |= {"query_string": query.encode(), "root_path": "", "scheme": "http", "server": ("127.0.0.1", 80)}
+        scope |= {"query_string": query.encode(), "root_path": "", "scheme": self.scheme, "server": ("127.0.0.1", 80)}
         scope |= {"client": ("192.0.2.7", 1), "headers": [(name.encode(), value.encode()) for name, value in named.items()]}
         asyncio.run(self.app(scope, receive, send))  # type: ignore[arg-type]  # mappings in place of ASGI's own types
         start, *rest = told

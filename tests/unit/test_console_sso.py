@@ -144,6 +144,7 @@ def by_a_secret(at: Door, said: dict[str, Any]) -> str:
         otherwise(exp=1),
         without("exp"),
         otherwise(iat=4_000_000_000),
+        otherwise(sub="\ud800"),
         without("sub"),
         lambda at, said: signed(said, key("one")),
         lambda at, said: signed(said, key("two")),
@@ -157,6 +158,7 @@ def by_a_secret(at: Door, said: dict[str, Any]) -> str:
         *(
             "without an end",
             "of the future",
+            "no text",
             "nobody",
             "foreign key",
             "unknown key",
@@ -223,7 +225,9 @@ def test_who_is_of_no_group_that_has_a_role_is_not_let_in_and_no_more_when_they_
 
 
 @pytest.mark.parametrize(
-    "name", ["wang", "two words", "", 7, None], ids=["a local person", "no name", "empty", "number", "none"]
+    "name",
+    ["wang", "Wang", "\uff37ang", "two words", "", 7, None],
+    ids=["a local person", "in another case", "in full width", "no name", "empty", "number", "none"],
 )
 def test_a_name_gives_nobody_anothers_account(at: Door, name: Any) -> None:
     at.session(Grant("admin"), name="wang")
@@ -244,6 +248,24 @@ def test_administration_says_who_comes_by_single_sign_on(at: Door) -> None:
     people = at("/admin/users", cookie=cookie).text
     assert [name for name in ("zhao", "wang") if f">{name}</a> <span" in people] == ["zhao"]
     assert "每次登录时按其用户组" in at("/admin/users/zhao", cookie=cookie).text
+
+
+@pytest.mark.parametrize(
+    "groups", [7, True, {"root": False}, [["root"]], None], ids=["number", "truth", "object", "nested", "none"]
+)
+def test_groups_that_are_no_list_of_names_give_no_role(at: Door, groups: Any) -> None:
+    assert at.come(groups=groups).status == 403
+    assert at.desk.users.every() == []
+
+
+def test_with_tls_the_cookie_of_who_comes_back_is_one_that_no_other_host_can_plant(at: Door) -> None:
+    at.scheme = "https"
+    asked, cookie = at.leave()
+    at.forger.word = signed(at.claims(asked), at.forger.published[0])
+    assert cookie.startswith("__Host-xmsec-arrival=")
+    planted = at.back(asked["state"], cookie.removeprefix("__Host-"))
+    assert (planted.status, planted.cookies.get("session")) == (401, None)
+    assert at.back(asked["state"], cookie).status == 200
 
 
 def test_who_is_disabled_here_is_not_let_in(at: Door) -> None:

@@ -26,8 +26,11 @@ BODY_BYTES = 256 << 10
 FORM_FIELDS = 4_000  # a bulk change names up to some thousand records
 JSON = ("application/json", "application/merge-patch+json")
 COOKIE, VISIT, ARRIVAL = "xmsec-session", "xmsec-visit", "xmsec-arrival"
-LASTS_S = {VISIT: 3600, ARRIVAL: 600}  # others: until the browser is closed
-LAX = frozenset((ARRIVAL,))  # comes along when an issuer sends the browser back; all others are of this site alone
+HOST = "__Host-"  # of a cookie that no other host and no plain page can set (RFC 6265bis section 4.1.3.2)
+LASTS_S = {VISIT: 3600, ARRIVAL: 600, HOST + ARRIVAL: 600}  # others: until the browser is closed
+LAX = frozenset(
+    (ARRIVAL, HOST + ARRIVAL)
+)  # comes along when an issuer sends the browser back; all others are of this site alone
 _SAFE = frozenset(("GET", "HEAD"))
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -142,9 +145,9 @@ class Guarded:
         return answer
 
 
-def cookie(request: Request) -> str:
-    """Return the session cookie's name: with TLS one that no other host and no plain page can set."""
-    return f"__Host-{COOKIE}" if request.url.scheme == "https" else COOKIE
+def cookie(request: Request, name: str = COOKIE) -> str:
+    """Return a cookie's name: with TLS one that no other host and no plain page can set."""
+    return HOST + name if request.url.scheme == "https" else name
 
 
 def visit(ask: Ask) -> str:

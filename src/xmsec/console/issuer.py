@@ -104,7 +104,7 @@ class Issuer:
                     pass
             self._keys = self._published()
             return self._read(token, nonce, self._keys)
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:
             raise IdentityError(f"the ID token is not good ({type(error).__name__})", where=self.declared.issuer) from error
 
     def _read(self, token: str, nonce: str, keys: KeySet) -> Mapping[str, Any]:
@@ -125,6 +125,7 @@ class Issuer:
         ).validate(claims)
         if claims["aud"] not in (client, [client]) or claims.get("azp", client) != client:
             raise IdentityError("the ID token is another client's", where=self.declared.issuer)
+        claims["sub"].encode()  # ValueError: half a surrogate pair, which no table holds
         return claims
 
     def _published(self) -> KeySet:

@@ -43,7 +43,8 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def grants_of(self, claims: Mapping[str, Any]) -> tuple[Grant, ...]:
         """Return what somebody may, by their groups: one grant a role, for the systems of all of these groups."""
         told = claims.get(self.groups)
-        groups = {told} if isinstance(told, str) else {one for one in told or () if isinstance(one, str)}
+        listed = told if isinstance(told, list) else [told]  # an object is no list: its names may be of what is `false`
+        groups = {one for one in listed if isinstance(one, str)}
         systems: dict[Role, set[str]] = {}
         for one in self.grants:
             if one.group in groups:

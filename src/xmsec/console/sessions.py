@@ -11,7 +11,7 @@ from xmsec.console.access import Grant, Principal, granted
 from xmsec.console.audit import Audit
 from xmsec.console.keep import Keep
 from xmsec.console.secret import hashed, made
-from xmsec.console.users import TAKEN, Users
+from xmsec.console.users import Users, taken
 from xmsec.model.clock import from_rfc3339, rfc3339
 from xmsec.model.errors import ConfigError
 
@@ -130,7 +130,7 @@ class Bearers:
         """Make a token and return it: it is shown this once. Raises ConfigError when the name is taken."""
         secret = made()
         with self._keep.writing() as connection:
-            if connection.execute(TAKEN, (name,)).fetchone():
+            if taken(connection, name):
                 raise ConfigError("the name is taken", where=name, remedy="choose another")
             row = (hashed(secret), name, grant.role, " ".join(grant.systems), rfc3339(self._now()))
             connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, 0, ?, '')", row)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import get_args
@@ -20,8 +22,17 @@ LANGUAGES = ("zh", "en")
 THEMES = ("auto", "light", "dark", "wall")  # wall: the large screen of a control room
 NAME_CHARACTERS = 64
 # By whom something was done is one name in every record: no machine bears a person's.
-TAKEN = "SELECT 1 FROM users WHERE name = ?1 UNION ALL SELECT 1 FROM tokens WHERE name = ?1"
+_NAMES = "SELECT name FROM users UNION ALL SELECT name FROM tokens"
 _NAME = re.compile(rf"[\w.@-]{{1,{NAME_CHARACTERS}}}")
+
+
+def taken(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether somebody bears a name, or one that reads the same: `Wang` beside `wang`, or in full width."""
+    return _alike(name) in {_alike(one) for (one,) in connection.execute(_NAMES)}
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _administers(grant: Grant) -> bool:
@@ -55,7 +66,7 @@ class Users:
             raise ConfigError("not a name", where="user", remedy="up to 64 letters, digits and . _ @ -")
         kept = of_password(password)
         with self._keep.writing() as connection:
-            if connection.execute(TAKEN, (name,)).fetchone():
+            if taken(connection, name):
                 raise ConfigError("the name is taken", where=name, remedy="choose another")
             row = (name, kept, LANGUAGES[0], THEMES[0], rfc3339(self._now()))
             connection.execute("INSERT INTO users VALUES (?, ?, ?, ?, 0, ?)", row)

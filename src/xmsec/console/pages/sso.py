@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from xmsec.console.ask import Ask, Page, View, local
 from xmsec.console.federation import Federation, TurnedAwayError
-from xmsec.console.guard import ARRIVAL
+from xmsec.console.guard import ARRIVAL, cookie
 from xmsec.console.issuer import IdentityError
 from xmsec.console.pages.front import door, later, let_in
 from xmsec.console.secret import hashed, made
@@ -22,7 +22,7 @@ def leave(ask: Ask) -> Response:
         return ask.problem(404, ask.t("base.not-found"))
     if wait_s := ask.house.rates.wait_s(f"sso {ask.address}"):  # each writes a line: no more than a machine may ask
         return later(ask, wait_s)
-    browser = ask.request.cookies.get(ARRIVAL) or made()
+    browser = _browser(ask) or made()
     callback = f"{ask.request.url.scheme}://{ask.request.headers['host']}{CALLBACK}"
     try:
         address = federation.issuer.address(
@@ -30,7 +30,7 @@ def leave(ask: Ask) -> Response:
         )
     except ServiceError as error:
         return _away(ask, error)
-    ask.cookies[ARRIVAL] = browser
+    ask.cookies[cookie(ask.request, ARRIVAL)] = browser
     return RedirectResponse(address, 303)
 
 
@@ -39,7 +39,7 @@ def arrive(ask: Ask) -> Response:
     federation = ask.house.federation
     if federation is None:
         return ask.problem(404, ask.t("base.not-found"))
-    guessing = f"sso {hashed(ask.request.cookies.get(ARRIVAL, ''))}"  # this browser; the address counts apart
+    guessing = f"sso {hashed(_browser(ask))}"  # this browser; the address counts apart
     if wait_s := ask.house.limits.wait_s(guessing, ask.address):
         return later(ask, wait_s)
     try:
@@ -53,7 +53,7 @@ def arrive(ask: Ask) -> Response:
         ask.house.limits.failed(guessing, ask.address)
         ask.house.audit.note("login.failed", "", "", {"address": ask.address, "why": error.what})
         return door(ask, 401, ask.t("sso.not-vouched"))
-    ask.cookies[ARRIVAL] = None
+    ask.cookies[cookie(ask.request, ARRIVAL)] = None
     let_in(ask, name, issuer=federation.issuer.declared.issuer)
     # A redirect would still be the issuer's, and bring no cookie of ours: the page goes on by itself.
     return ask.page("sso_arrived.html", following=local(following))
@@ -62,7 +62,7 @@ def arrive(ask: Ask) -> Response:
 def _vouched_for(ask: Ask, federation: Federation) -> tuple[str, str]:
     """Return who comes, and the page that they wanted. Raises IdentityError, TurnedAwayError, ServiceError."""
     given = ask.request.query_params
-    begun = federation.finish(given.get("state", ""), ask.request.cookies.get(ARRIVAL, ""))
+    begun = federation.finish(given.get("state", ""), _browser(ask))
     if begun is None:
         raise IdentityError("no sign-in was begun, or it was answered before")
     sought, following = begun
@@ -72,6 +72,11 @@ def _vouched_for(ask: Ask, federation: Federation) -> tuple[str, str]:
     if "code" not in given:
         raise IdentityError("the issuer refuses")
     return federation.admit(issuer.claims(given["code"], sought)), following
+
+
+def _browser(ask: Ask) -> str:
+    """Return the secret of a browser that was sent to the issuer: else who plants it could sign others in as themselves."""
+    return ask.request.cookies.get(cookie(ask.request, ARRIVAL), "")
 
 
 def _away(ask: Ask, error: ServiceError) -> Response:

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Semaphore, Thread
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,13 +16,18 @@ from jwcrypto.jwt import JWT
 
 
 class Forger(ThreadingHTTPServer):
-    """Answers as an issuer does. word: the ID token that it gives; published: its keys; asked: what came for a token."""
+    """Answers as an issuer does. word: the ID token that it gives; published: its keys; asked: what came for a token.
+
+    came: once for each that asks for a document; answers: whether they are answered yet.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.issuer = f"http://127.0.0.1:{self.server_port}"
         self.published, self.word, self.says = [key("one")], "", 200
         self.asked: list[Mapping[str, Any]] = []
+        self.came, self.answers = Semaphore(0), Event()
+        self.answers.set()
         self.said: dict[str, str] = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
@@ -35,6 +40,8 @@ class _Answer(BaseHTTPRequestHandler):
     server: Forger
 
     def do_GET(self) -> None:
+        self.server.came.release()
+        self.server.answers.wait(60)
         keys = JWKSet()
         for one in self.server.published:
             keys.add(one)

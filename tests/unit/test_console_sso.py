@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
@@ -20,7 +21,7 @@ from xmsec.console.access import Grant
 from xmsec.console.app import desk, house, routes
 from xmsec.console.federation import LASTS
 from xmsec.console.given import Records
-from xmsec.console.issuer import Issuer
+from xmsec.console.issuer import AT_ONCE, Issuer
 from xmsec.console.limits import BY_ACCOUNT, BY_ADDRESS
 from xmsec.console.oidc import declared
 from xmsec.model.errors import ConfigError
@@ -266,6 +267,17 @@ def test_with_tls_the_cookie_of_who_comes_back_is_one_that_no_other_host_can_pla
     planted = at.back(asked["state"], cookie.removeprefix("__Host-"))
     assert (planted.status, planted.cookies.get("session")) == (401, None)
     assert at.back(asked["state"], cookie).status == 200
+
+
+def test_an_issuer_that_hangs_keeps_few_waiting(at: Door) -> None:
+    at.forger.answers.clear()
+    with ThreadPoolExecutor(AT_ONCE) as browsers:
+        waiting = [browsers.submit(at, "/sso") for _ in range(AT_ONCE)]
+        assert all(at.forger.came.acquire(timeout=60) for _ in waiting)
+        assert at("/sso").status == 503
+        at.forger.answers.set()
+        assert {one.result().status for one in waiting} == {303}
+    assert at("/sso").status == 303
 
 
 def test_who_is_disabled_here_is_not_let_in(at: Door) -> None:

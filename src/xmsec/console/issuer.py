@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from http.client import HTTPException
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import KeySet
 
 ANSWER_BYTES = 1 << 20
+AT_ONCE = 10  # who may wait for an issuer: of the forty requests that the console answers at once
 SKEW_S = 60  # how far the two clocks may be apart
 # Signatures by a key that the issuer alone has: never `none`, nor a secret that both have (RFC 8725 section 3.1).
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
@@ -61,6 +63,7 @@ class Issuer:
     def __init__(self, declared: Declared, secret: str | None, now: Callable[[], datetime]) -> None:
         self.declared = declared
         self._secret, self._now = secret, now
+        self._asking = BoundedSemaphore(AT_ONCE)
         self._endpoints: Endpoints | None = None
         self._keys: KeySet | None = None
 
@@ -170,6 +173,8 @@ class Issuer:
             login = f"{quote(self.declared.client_id, safe='')}:{quote(self._secret, safe='')}"
             headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         parts = urlsplit(url)
+        if not self._asking.acquire(blocking=False):  # it hangs: who waits for it takes no thread from everybody else
+            raise self._away("too many wait for it")
         try:
             asked = connection(Target(url, ca=self.declared.ca))
             try:
@@ -180,6 +185,8 @@ class Issuer:
                 asked.close()
         except (OSError, HTTPException, ValueError) as error:
             raise self._away(f"it does not answer ({type(error).__name__})") from error
+        finally:
+            self._asking.release()
         if answer.status >= 500:
             raise self._away(f"it answers {answer.status}")
         return answer.status, body

@@ -24,6 +24,7 @@ from xmsec.console.given import Records
 from xmsec.console.issuer import AT_ONCE, Issuer
 from xmsec.console.limits import BY_ACCOUNT, BY_ADDRESS
 from xmsec.console.oidc import declared
+from xmsec.console.pages.sso import FOLLOWING_CHARACTERS
 from xmsec.model.errors import ConfigError
 from xmsec.model.ports import Reader
 from xmsec.runtime.service import application
@@ -215,6 +216,22 @@ def test_keys_that_the_issuer_changed_are_read_again(at: Door) -> None:
     for name in ("one", "two", "two"):
         at.forger.published = [key(name)]
         assert at.come().status == 200
+
+
+def test_a_key_of_a_kind_that_is_unknown_here_hides_no_other(at: Door) -> None:
+    at.forger.published.append(JWK.generate(kty="EC", crv="BP-256", kid="brainpool"))
+    assert at.come().status == 200
+
+
+def test_of_a_long_address_that_is_wanted_little_is_kept(at: Door) -> None:
+    at(f"/sso?next=/{'x' * 60_000}")
+    with at.desk.keep.reading() as connection:
+        assert connection.execute("SELECT length(following) FROM departures").fetchall() == [(FOLLOWING_CHARACTERS,)]
+
+
+@pytest.mark.parametrize("host", ["somebody@127.0.0.1", "127.0.0.1/x", "localhost#x", "localhost?"])
+def test_the_address_to_come_back_to_is_made_of_a_host_alone(at: Door, host: str) -> None:
+    assert at("/sso", host=host).status == 421
 
 
 def test_who_is_of_no_group_that_has_a_role_is_not_let_in_and_no_more_when_they_leave_it(at: Door) -> None:

@@ -6,6 +6,7 @@ Closed by default: a route is made by `guarded` of a View, which has a permissio
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -31,6 +32,7 @@ LASTS_S = {VISIT: 3600, ARRIVAL: 600, HOST + ARRIVAL: 600}  # others: until the 
 LAX = frozenset(
     (ARRIVAL, HOST + ARRIVAL)
 )  # comes along when an issuer sends the browser back; all others are of this site alone
+_HOST = re.compile(r"[\w.:\[\]-]+")  # nothing of a path or a login: addresses are made of it
 _SAFE = frozenset(("GET", "HEAD"))
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -185,7 +187,8 @@ def unguarded(routes: Iterable[BaseRoute], known: Iterable[str]) -> list[str]:
 
 def _of_this_host(request: Request, hosts: frozenset[str]) -> None:
     """Refuse a foreign name (DNS rebinding needs one: an address is nobody else's) and a change that another site asks for."""
-    name = _split(f"//{request.headers.get('host', '')}").hostname or ""
+    host = request.headers.get("host", "")
+    name = (_split(f"//{host}").hostname or "") if _HOST.fullmatch(host) else ""
     if name != "localhost" and name not in hosts and not _address(name):
         raise RefusedError(421, "host")
     if request.method in _SAFE:

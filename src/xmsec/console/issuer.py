@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from http.client import HTTPException
@@ -136,12 +137,19 @@ class Issuer:
         from joserfc.jwk import KeySet
 
         status, body = self._asked(self._found().jwks_uri)
+        if status != 200:
+            raise self._away(f"it answers {status} to who asks for its keys")
         try:
-            if status == 200:
-                return KeySet.import_key_set(msgspec.json.decode(body))
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+            every = [*msgspec.json.decode(body)["keys"]]
+        except (ValueError, KeyError, TypeError) as error:
             raise self._away("its keys cannot be read") from error
-        raise self._away(f"it answers {status} to who asks for its keys")
+        known: list[Any] = []
+        for one in every:
+            with suppress(JoseError, ValueError, KeyError, TypeError):  # of a kind that is unknown here (RFC 7517 section 5)
+                known += KeySet.import_key_set({"keys": [one]}).keys
+        if not known:
+            raise self._away("its keys cannot be read")
+        return KeySet(known)
 
     def _found(self) -> Endpoints:
         if self._endpoints is None:  # another process of ours sent the browser

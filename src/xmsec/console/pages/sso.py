@@ -13,6 +13,7 @@ from xmsec.console.secret import hashed, made
 from xmsec.model.errors import ServiceError
 
 CALLBACK = "/sso/callback"
+FOLLOWING_CHARACTERS = 4_000  # of a page that is wanted: who asks is not known yet, and it is written down
 
 
 def leave(ask: Ask) -> Response:
@@ -26,7 +27,7 @@ def leave(ask: Ask) -> Response:
     callback = f"{ask.request.url.scheme}://{ask.request.headers['host']}{CALLBACK}"
     try:
         address = federation.issuer.address(
-            federation.begin(browser, callback, local(ask.request.query_params.get("next", "/")))
+            federation.begin(browser, callback, local(ask.request.query_params.get("next", "/")[:FOLLOWING_CHARACTERS]))
         )
     except ServiceError as error:
         return _away(ask, error)

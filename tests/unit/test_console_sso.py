@@ -15,7 +15,7 @@ import pytest
 from jwcrypto.jwk import JWK
 from tests.issuers import Forger, forger, key, signed, unsigned
 from tests.rooms import Clock, answering
-from tests.unit.test_console_guard import Answer, Asking
+from tests.unit.test_console_guard import PASSWORD, Answer, Asking
 
 from xmsec.console.access import Grant
 from xmsec.console.app import desk, house, routes
@@ -25,7 +25,7 @@ from xmsec.console.issuer import AT_ONCE, Issuer
 from xmsec.console.limits import BY_ACCOUNT, BY_ADDRESS
 from xmsec.console.oidc import declared
 from xmsec.console.pages.sso import FOLLOWING_CHARACTERS
-from xmsec.model.errors import ConfigError
+from xmsec.model.errors import ConfigError, PolicyError
 from xmsec.model.ports import Reader
 from xmsec.runtime.service import application
 from xmsec.store.readers import Connections
@@ -266,6 +266,16 @@ def test_administration_says_who_comes_by_single_sign_on(at: Door) -> None:
     people = at("/admin/users", cookie=cookie).text
     assert [name for name in ("zhao", "wang") if f">{name}</a> <span" in people] == ["zhao"]
     assert "每次登录时按其用户组" in at("/admin/users/zhao", cookie=cookie).text
+
+
+def test_who_comes_by_single_sign_on_comes_by_nothing_else(at: Door) -> None:
+    at.come()
+    cookie, csrf = at.session(Grant("admin"), name="wang")
+    assert "/admin/users/zhao/link" not in at("/admin/users/zhao", cookie=cookie).text
+    refused = at("/admin/users/zhao/link", form={"csrf": csrf}, cookie=cookie)
+    assert (refused.status, "没有密码" in refused.text) == (403, True)
+    with pytest.raises(PolicyError, match="single sign-on"):
+        at.desk.users.password("zhao", PASSWORD, "wang")
 
 
 @pytest.mark.parametrize(

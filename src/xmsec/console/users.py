@@ -96,10 +96,12 @@ class Users:
             self._audit.note("user.disabled" if disabled else "user.enabled", by, name)
 
     def password(self, name: str, password: str, by: str) -> None:
-        """Set a password, and end every session of this person. Raises ConfigError."""
+        """Set a password, and end every session of this person. Raises ConfigError; PolicyError where an issuer vouches."""
         kept = of_password(password)
         with self._keep.writing() as connection:
             self._present(name)
+            if self.federated(name):
+                raise PolicyError("who comes by single sign-on has no password here", where=name, remedy="see docs/sso.md")
             connection.execute("UPDATE users SET password = ? WHERE name = ?", (kept, name))
             connection.execute("DELETE FROM sessions WHERE name = ?", (name,))
             self._audit.note("user.password", by, name)
@@ -116,6 +118,11 @@ class Users:
         with self._keep.reading() as connection:
             row = connection.execute("SELECT password FROM users WHERE name = ? AND disabled = 0", (name,)).fetchone()
         return opens(password, row[0] if row else None)
+
+    def federated(self, name: str) -> bool:
+        """Whether a person comes by single sign-on: then by it alone, or who left all groups would come in by a password."""
+        with self._keep.reading() as connection:
+            return connection.execute("SELECT 1 FROM federated WHERE name = ?", (name,)).fetchone() is not None
 
     def prefer(self, name: str, language: str, theme: str) -> None:
         """Keep how somebody wants pages. Raises ConfigError."""

@@ -139,6 +139,8 @@ def _link(ask: Ask, name: str) -> str:
     known = next((one for one in ask.house.users.every() if one.name == name), None)
     if known is None or known.disabled:
         raise ConfigError(ask.t("admin.gone"), where=name)
+    if known.federated:
+        raise PolicyError(ask.t("sso.no-password"))
     ask.note("user.link", name)
     secret = ask.house.links.invite(name, INVITATION)
     return f"{ask.request.url.scheme}://{ask.request.url.netloc}/join/{secret}"

@@ -16,7 +16,6 @@ from xmsec.runtime.assemble import Deployment
 from xmsec.runtime.embedded import Embedded, Witness
 from xmsec.runtime.summary import Reached, Tally
 from xmsec.sources.file import FileSource, merge
-from xmsec.store.counted import recording_into
 from xmsec.store.read import SqliteReader
 from xmsec.store.sqlite import SqliteStore
 
@@ -45,6 +44,8 @@ class FileRun:
 
         Yields what was committed, as it is committed; at the end the recording is sealed.
         """
+        from xmsec.store.counted import recording_into  # pyarrow, which only who records or reads needs
+
         rig = self._rig
         recording = recording_into(rig.store, rig.recordings, rig.key_check)
         witnesses: list[Witness] = [self.tally, self._reached, recording]

@@ -6,17 +6,13 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from string import Template
 
 import pytest
-from tests.contract.every_store import Sqlite, outcomes
 from tests.docs.test_readme import typed
-from tests.rooms import Clock, bearer, rooms
-from tests.unit.test_console_guard import Asking
-
-from xmsec.runtime.service import application
+from tests.rooms import bearer
+from tests.unit.test_console_guard import Asking, asking_toys
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"(?m)^\| (?P<ids>\d[^|]*) \| [^|]+ \| (?P<met>[^|]+) \|(?P<tests>[^|]*)\|$")
@@ -24,11 +20,8 @@ ROW = re.compile(r"(?m)^\| (?P<ids>\d[^|]*) \| [^|]+ \| (?P<met>[^|]+) \|(?P<tes
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Asking]:
-    clock = Clock()
-    with closing(Sqlite(tmp_path)) as store:
-        store.commit(outcomes(60))
-        with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-            yield Asking(desk, application(tuple, rooms=routes), clock)
+    with asking_toys(tmp_path) as ask:
+        yield ask
 
 
 def test_every_request_of_the_page_is_answered(ask: Asking) -> None:

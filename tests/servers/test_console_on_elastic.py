@@ -14,15 +14,14 @@ from elasticsearch import Elasticsearch
 from jsonschema import Draft202012Validator
 from tests.ledgers import CERTS, kept
 from tests.playbooks import Aim
-from tests.rooms import Clock, bearer, playbooks, rooms
+from tests.rooms import Clock, bearer, playbooks
 from tests.servers.indexed import FINDINGS, INCIDENTS, write
-from tests.unit.test_console_guard import Asking
+from tests.unit.test_console_guard import Asking, asking
 
 from xmsec.console.access import Grant
 from xmsec.respond.connectors import every_connector
 from xmsec.runtime.approval import Means
 from xmsec.runtime.cases import told_of
-from xmsec.runtime.service import application
 from xmsec.store.elastic_acts import ElasticActs
 from xmsec.store.elastic_ensure import ensure
 from xmsec.store.elastic_lease import Holder
@@ -45,8 +44,8 @@ def ask(es_url: str, prefix: str, tmp_path: Path) -> Iterator[Asking]:
         runs = ElasticRuns(client, Holder("console", 1000.0), Edge(clock, time.monotonic, time.sleep), prefix)
         means = Means(playbooks(tmp_path / "content"), runs, every_connector(), lambda one: told_of(reader, one))
         answers = (ElasticActs(client, prefix), means)
-        with rooms(tmp_path, lambda: reader, clock, answers) as (desk, routes):
-            yield Asking(desk, application(tuple, rooms=routes), clock)
+        with asking(tmp_path, lambda: reader, clock, answers) as ask:
+            yield ask
 
 
 def test_an_incident_is_shown_decided_on_and_answered(ask: Asking) -> None:

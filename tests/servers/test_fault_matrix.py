@@ -292,8 +292,8 @@ def clocks_off(sent: list[Sent]) -> list[Sent]:
 
 def odd_messages(sent: list[Sent]) -> list[Sent]:
     """Between the others: 2 MB that are a record and 2 MB that are none, no value, nothing, what is not JSON or not UTF-8."""
-    odd = (b'{"t":9,"user":"user-1","action":"forbidden","pad":"%s"}' % (b"x" * PADDING_BYTES), b"x" * PADDING_BYTES)
-    odd += (None, b"", b"not json", b"\xff\xfe\x00", b"[]", b'{"t":"9"}', b"\n\n")  # type: ignore[assignment]  # None is one
+    large = (b'{"t":9,"user":"user-1","action":"forbidden","pad":"%s"}' % (b"x" * PADDING_BYTES), b"x" * PADDING_BYTES)
+    odd = (*large, None, b"", b"not json", b"\xff\xfe\x00", b"[]", b'{"t":"9"}', b"\n\n")
     mixed: list[Sent] = []
     for number, one in enumerate(sent):
         mixed.append(one)

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ import pytest
 import schemathesis
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
-from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import NOON, Clock, answering, bearer, furnished, rooms
-from tests.unit.test_console_guard import Answer, Asking
+from tests.rooms import NOON, Clock, answering, bearer, furnished
+from tests.unit.test_console_guard import Answer, Asking, asking_toys
 
 from xmsec.console.access import PERMISSIONS, Grant
 from xmsec.console.app import house, routes
@@ -38,11 +36,8 @@ from xmsec.store.read import SqliteReader
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Asking]:
-    clock = Clock()
-    with closing(Sqlite(tmp_path)) as store:
-        store.commit(outcomes(60))
-        with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-            yield Asking(desk, application(tuple, rooms=routes), clock)
+    with asking_toys(tmp_path) as ask:
+        yield ask
 
 
 LEDGER = Book(

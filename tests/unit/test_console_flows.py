@@ -15,12 +15,11 @@ import msgspec
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
 from tests.ledgers import CASES, CERTS, bare, kept, use
-from tests.rooms import NOON, Clock, bearer, rooms
-from tests.unit.test_console_guard import Asking
+from tests.rooms import NOON, bearer
+from tests.unit.test_console_guard import Asking, asking
 
 from xmsec.console.pages import flows
 from xmsec.model.types import Window
-from xmsec.runtime.service import application
 
 YESTERDAY = NOON - timedelta(days=1)
 
@@ -33,10 +32,9 @@ def store(tmp_path: Path) -> Iterator[Sqlite]:
 
 @pytest.fixture
 def ask(tmp_path: Path, store: Sqlite) -> Iterator[Asking]:
-    clock = Clock()
     kept(tmp_path)
-    with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-        yield Asking(desk, application(tuple, rooms=routes), clock)
+    with asking(tmp_path, lambda: store.reader) as ask:
+        yield ask
 
 
 def graph(ask: Asking, *systems: str, role: str = "admin") -> dict[tuple[str, str], dict[str, Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -26,8 +26,9 @@ from xmsec.console.live import Live
 from xmsec.console.pages.table import PAGES
 from xmsec.console.sessions import IDLE, LONGEST
 from xmsec.model.errors import ConfigError
+from xmsec.model.ports import Acts, Query, Reader
 from xmsec.model.ports import Page as StorePage
-from xmsec.model.ports import Query
+from xmsec.runtime.approval import Means
 from xmsec.runtime.service import application
 
 PASSWORD = "correct horse battery"
@@ -100,13 +101,29 @@ class Asking:
         return self("/login", form, cookie=f"xmsec-visit={door.cookies['visit']}")
 
 
+@contextmanager
+def asking(
+    folder: Path, reader: Callable[[], Reader], clock: Clock | None = None, answers: tuple[Acts, Means] | None = None
+) -> Iterator[Asking]:
+    """Open a console over a reader, with a file of its own in a folder."""
+    clock = clock or Clock()
+    with rooms(folder, reader, clock, answers) as (desk, routes):
+        yield Asking(desk, application(tuple, rooms=routes), clock)
+
+
+@contextmanager
+def asking_toys(folder: Path) -> Iterator[Asking]:
+    """Open a console over what the toys found."""
+    with closing(Sqlite(folder)) as store:
+        store.commit(outcomes(60))
+        with asking(folder, lambda: store.reader) as ask:
+            yield ask
+
+
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Asking]:
-    clock = Clock()
-    with closing(Sqlite(tmp_path)) as store:
-        store.commit(outcomes(60))
-        with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-            yield Asking(desk, application(tuple, rooms=routes), clock)
+    with asking_toys(tmp_path) as ask:
+        yield ask
 
 
 def test_a_route_without_a_permission_is_not_served(ask: Asking) -> None:

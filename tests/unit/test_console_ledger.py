@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
 from tests.ledgers import CASES, CERTS, LEDGER, SEEN, bare, kept, observe, use
-from tests.rooms import NOON, Clock, bearer, rooms
-from tests.unit.test_console_guard import Asking
+from tests.rooms import NOON, bearer
+from tests.unit.test_console_guard import Asking, asking
 
 from xmsec.console.access import HOLDS, ROLES, granted
 from xmsec.console.pages import ledger
@@ -22,7 +22,6 @@ from xmsec.ledger.book import Book
 from xmsec.ledger.use import accounts_of
 from xmsec.model.types import Entity
 from xmsec.runtime.assemble import current_ledger
-from xmsec.runtime.service import application
 from xmsec.store.figures import observed, observed_datasets
 
 OF_CERTS = f"/ledger/dataset?name={quote(CERTS, safe='')}"
@@ -38,10 +37,9 @@ def store(tmp_path: Path) -> Iterator[Sqlite]:
 
 @pytest.fixture
 def ask(tmp_path: Path, store: Sqlite) -> Iterator[Asking]:
-    clock = Clock()
     kept(tmp_path)
-    with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-        yield Asking(desk, application(tuple, rooms=routes), clock)
+    with asking(tmp_path, lambda: store.reader) as ask:
+        yield ask
 
 
 def verdict(**given: str) -> dict[str, str]:
@@ -124,16 +122,15 @@ def test_what_awaits_review_is_found_page_by_page(ask: Asking, monkeypatch: pyte
 
 
 def test_a_console_that_counts_no_labels_says_so(tmp_path: Path, store: Sqlite) -> None:
-    clock, home = Clock(), tmp_path / "apart"  # without a store of its own
+    home = tmp_path / "apart"  # without a store of its own
     kept(home)
-    with rooms(home, lambda: store.reader, clock) as (desk, routes):
-        ask = Asking(desk, application(tuple, rooms=routes), clock)
+    with asking(home, lambda: store.reader) as ask:
         for path in ("/ledger", OF_CERTS):
-            told = ask(path, authorization=bearer(desk, "data-officer")).text
+            told = ask(path, authorization=bearer(ask.desk, "data-officer")).text
             assert "不统计观察到的标签" in told
             assert "待审标签建议" not in told
             assert 'name="open"' not in told
-        assert ask("/ledger/review", verdict(), authorization=bearer(desk, "data-officer")).status == 400
+        assert ask("/ledger/review", verdict(), authorization=bearer(ask.desk, "data-officer")).status == 400
     assert current_ledger(home)[0].revision == 1
 
 

@@ -10,12 +10,11 @@ from urllib.parse import quote
 
 import pytest
 from tests.contract.every_store import Sqlite, outcomes
-from tests.rooms import Clock, bearer, rooms
+from tests.rooms import bearer
 from tests.trails import KEYRING, archived, followed, name, row
-from tests.unit.test_console_guard import Asking
+from tests.unit.test_console_guard import Asking, asking
 
 from xmsec.console.access import HOLDS, ROLES, granted
-from xmsec.runtime.service import application
 from xmsec.runtime.trails import AT_ONCE, RECORDINGS
 from xmsec.store.inquiries import Inquiries
 
@@ -24,13 +23,12 @@ MOBILE = 13959200417
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Asking]:
-    clock = Clock()
     traffic = [row(1, {"user.id": "u1"}, [MOBILE], 1), row(2, {"user.id": "u2"}, [MOBILE, 7], 2, "office")]
     archived(tmp_path / RECORDINGS, [traffic, [row(3, {"user.id": "u1"}, [7, 8], 90)]], check=KEYRING.check)
     with closing(Sqlite(tmp_path)) as store:
         store.commit(outcomes(10))
-        with rooms(tmp_path, lambda: store.reader, clock) as (desk, routes):
-            yield Asking(desk, application(tuple, rooms=routes), clock)
+        with asking(tmp_path, lambda: store.reader) as ask:
+            yield ask
 
 
 def question(**given: str) -> dict[str, str]:

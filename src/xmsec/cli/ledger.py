@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -55,6 +55,7 @@ def show(
     from xmsec.cli.home import opened
     from xmsec.cli.output import remark, rows
     from xmsec.cli.settings import settings
+    from xmsec.ledger.book import Section
     from xmsec.model.errors import ConfigError
     from xmsec.runtime.assemble import current_ledger
 
@@ -72,7 +73,8 @@ def show(
         book, problems = current_ledger(settings(home).home)
         for problem in problems:
             remark(f"xmsec: {problem}")
-        told = list(book.rows(section))  # type: ignore[arg-type]  # one of the sections: asked above
+        kept: dict[str, Section] = {one: one for one in get_args(Section)}
+        told = list(book.rows(kept[section]))
     rows(told, form, {name: name for name in (told[0] if told else {"": ""})})
 
 

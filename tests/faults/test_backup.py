@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.command import KEY, XMSEC, called, environment, new_home, rows, table
+from tests.command import KEY, called, environment, new_home, rows, table
 from tests.contract.every_store import CODECS, records
 from tests.toys import road
 
@@ -183,17 +183,39 @@ def backed_up(tmp_path: Path, name: str, committed: list[int]) -> None:
     Recording(folder / "recordings", entry)
 
 
+# commits every batch, and stands still after the first with events
+STANDING = """
+import os, signal
+
+from xmsec.cli.entry import main
+from xmsec.runtime import embedded
+from xmsec.store.sqlite import SqliteStore
+
+commit, embedded.COMMIT_S = SqliteStore.commit, 0.0
+
+def until_events(store, outcomes, **more):
+    commit(store, outcomes, **more)
+    if any(outcome.counts for outcome in outcomes):
+        SqliteStore.commit = commit
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+SqliteStore.commit = until_events
+main()
+"""
+
+
 def test_a_store_that_another_process_fills_is_copied_whole(tmp_path: Path, home: Path) -> None:
     log = tmp_path / "access.log"
     log.write_bytes(b"".join(map(later, range(10))))
     scan = ("scan", str(log), "--stream", "generic.web", "--home")
     busy = new_home(tmp_path / "busy", home)
     with (tmp_path / "out").open("wb") as out:
-        scanning = subprocess.Popen([*XMSEC, *scan, str(busy)], stdout=out, stderr=out, env=environment())
+        command = [sys.executable, "-c", STANDING, *scan, str(busy)]
+        scanning = subprocess.Popen(command, stdout=out, stderr=out, env=environment())
         taken = list(backups(scanning, busy, tmp_path))
     found = (tmp_path / "out").read_bytes()
     assert scanning.returncode == 0, found
-    assert taken[0][0] != parsed(busy), "the scan must be met before its end"
+    assert 0 < taken[0][0] < parsed(busy)
     replayed = told(called("replay", "--home", busy).stdout)
     for _, file in (taken[0], taken[len(taken) // 2]):
         restored = new_home(file.with_suffix(".home"), home)
@@ -213,11 +235,10 @@ def later(times: int) -> bytes:
     return re.sub(rb"(\d\d)/May/2015", moved, sample)
 
 
-def backups(scanning: subprocess.Popen[bytes], busy: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def backups(scanning: subprocess.Popen[bytes], busy: Path, folder: Path) -> Iterator[tuple[int, Path]]:
     """Take backups until the scan has ended, the first while it stands still; yield them with how far they came."""
-    while not (busy / "store.sqlite").exists() or not parsed(busy):
-        assert scanning.poll() is None
-    scanning.send_signal(signal.SIGSTOP)
+    _, status = os.waitpid(scanning.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), "the scan ended before it committed an event"
     for number in count():
         file = folder / f"backup-{number}"
         done = called("backup", file, "--home", busy)
@@ -230,13 +251,10 @@ def backups(scanning: subprocess.Popen[bytes], busy: Path, folder: Path) -> Iter
             return
 
 
-def parsed(home: Path) -> str:
-    """How many lines a home has committed; nothing before its first commit."""
-    try:
-        found = table(home, "SELECT total FROM counts WHERE what = 'parsed'")
-    except sqlite3.OperationalError:  # its tables are not made yet
-        return ""
-    return json.dumps(found) if found else ""
+def parsed(home: Path) -> int:
+    """How many lines a home has committed."""
+    [[total]] = table(home, "SELECT total FROM counts WHERE what = 'parsed'")
+    return int(total)
 
 
 def told(out: bytes) -> list[str]:

@@ -135,7 +135,8 @@ def test_the_compose_files_services_find_what_the_simulator_sends(kafka: real.Se
         assert [len(figures(url, "xmsec_consumer_lag_records")) > 0 for url in workers] == [True, True], "both have partitions"
         real.until(lambda: not lag(workers))
         assert lag(workers) == 0
-        assert sum(sum(figures(url, 'xmsec_records_total{what="parsed"')) for url in workers) == sent
+        # a partition that moves, as on a slow machine, is read again from its last commit
+        assert sum(sum(figures(url, 'xmsec_records_total{what="parsed"')) for url in workers) >= sent
         assert sum(sum(figures(url, "xmsec_findings_told_total")) for url in workers) >= 3
         assert sum(sum(figures(url, "xmsec_table_rows")) for url in workers) > 0
         kafka.kill()

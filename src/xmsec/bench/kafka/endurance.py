@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from xmsec.bench.kafka.load import PER_S, START, Lines, messages, producing, send
+from xmsec.bench.kafka.load import PER_S, START, Lines, fill, messages, send
 from xmsec.bench.kafka.process import Process, Said
 from xmsec.bench.kafka.site import PARTITIONS, Site, fresh, work
 from xmsec.bench.kafka.speed import MANY, PATIENCE_S, TOGETHER, Say
@@ -16,13 +16,14 @@ from xmsec.model.clock import HOUR
 from xmsec.model.ports import Held
 from xmsec.model.types import Clock, Key
 from xmsec.runtime.faust import frames, hops
+from xmsec.runtime.faust.batches import Parcel
 from xmsec.runtime.faust.share import Heard, Share
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.runtime.releases import owner_of
 
 STEPS = 8  # of a long run, at which memory is looked at
 SPREAD_PER_S = 100  # events in a second of event time: windows close while memory is watched
-AT_ONCE = 2_000
+END = START + HOUR * 24 * 365  # until when a state that is recovered matters
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -59,7 +60,7 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
     with fresh(site, f"recovery-{copies}") as part:
         say(f"recovery: {keys} keys, {copies} records each")
         for copy in range(copies):
-            _write(part.cluster, keys, copy)
+            fill(part.cluster, _rows(part.cluster, keys, copy))
         send(part.cluster, messages(Lines().line, range(MANY), 1), PARTITIONS)
         with Process(work, MANY, part, TOGETHER) as process:
             said = process.until(lambda one: one.done > 0, PATIENCE_S)
@@ -75,32 +76,16 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
         )
 
 
-def _write(cluster: Cluster, keys: int, copy: int) -> None:
-    topic = cluster.changelog("states")
-    shares = [Share(number, hops.NOTHING, {}) for number in range(PARTITIONS)]
-    state = Weighed(1, START + HOUR * 24 * 365, bytes(REGISTERS))
-    with producing(cluster) as producer:
-        for start in range(0, keys, AT_ONCE):
-            sent = [
-                producer.send(topic, value, key=name, partition=number)
-                for number, name, value in _rows(shares, range(start, min(start + AT_ONCE, keys)), state, copy)
-            ]
-            for future in sent:
-                future.get(timeout=60)
-
-
-def _rows(shares: list[Share], numbers: range, state: Weighed, copy: int) -> Iterator[tuple[int, bytes, bytes | None]]:
-    by_place: dict[int, list[Key]] = {}
-    owner = owner_of(Weight())
-    for number in numbers:
+def _rows(cluster: Cluster, keys: int, copy: int) -> Iterator[Parcel]:
+    """Yield the rows of so many keys, as detect writes them."""
+    topic, owner = cluster.changelog("states"), owner_of(Weight())
+    held = Held(Weighed(copy + 1, END, bytes(REGISTERS)), END)
+    for number in range(keys):
         key = Key("subject", f"⟨CN_RESIDENT_ID:{number:016x}⟩")
-        by_place.setdefault(frames.partition_of_key(key, PARTITIONS), []).append(key)
-    for place, keys in by_place.items():
-        share = shares[place]
-        held = Held(msgspec.structs.replace(state, count=copy + 1), state.end)
-        share.take_in(("", "bench"), Heard(-1, Clock()), {(owner, key): held for key in keys}, -1)
-        yield from ((place, name, value) for name, value in share.pending() if name[2:3] == b"s")
-        share.settle()
+        share = Share(frames.partition_of_key(key, PARTITIONS), hops.NOTHING, {})
+        share.take_in(("", "bench"), Heard(-1, Clock()), {(owner, key): held}, -1)
+        name, value = share.pending()[0]  # behind it stands the clock
+        yield Parcel((topic, share.number), name, value)
 
 
 def restarts(site: Site, times: int, say: Say) -> Restarts:

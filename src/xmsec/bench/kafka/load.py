@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from xmsec.runtime.faust.batches import BATCH_BYTES, Parcel, in_batches
+from xmsec.runtime.faust.frames import MESSAGE_BYTES
 from xmsec.runtime.faust.talk import talking
 from xmsec.runtime.faust.topics import Cluster
 from xmsec.simulate.values import mix, resident_id
@@ -22,7 +25,8 @@ PER_S = 5_000  # events in a second of event time
 USERS, HOSTS, ADDRESSES, SUBJECTS = 2_000, 500, 2_000, 50_000
 ACTIONS = ("person-lookup", "firm-lookup", "certificate-verify", "case-show")
 SUBJECT_PCT = 30  # events that name a person
-AT_ONCE = 5_000
+AT_ONCE = 2_000  # of rows of two kilobytes, a full batch for each of four partitions
+PATIENCE_S = 60.0
 
 
 class Lines:
@@ -80,18 +84,28 @@ def producing(cluster: Cluster) -> Iterator[KafkaProducer]:
             producer.close()
 
 
+def fill(cluster: Cluster, parcels: Iterator[Parcel]) -> int:
+    """Write these in full batches, ten times as many a second as `producing` does; return how many bytes they were."""
+
+    async def write() -> int:
+        from aiokafka import AIOKafkaProducer
+
+        producer = AIOKafkaProducer(acks=1, max_batch_size=BATCH_BYTES, max_request_size=MESSAGE_BYTES, **given)
+        await producer.start()
+        try:
+            size_bytes = 0
+            while some := list(islice(parcels, AT_ONCE)):
+                await in_batches(producer, some, PATIENCE_S, set())
+                size_bytes += sum(parcel.size for parcel in some)
+            return size_bytes
+        finally:
+            await producer.stop()
+
+    with talking(cluster.bootstrap, cluster.access) as given:
+        return asyncio.run(write())
+
+
 def send(cluster: Cluster, found: Iterator[bytes], partitions: int) -> int:
     """Send messages to the stream's topic, its partitions in turn; return how many bytes they were."""
-    size_bytes = 0
     topic = cluster.raw(STREAM)
-    with producing(cluster) as producer:
-        place = 0
-        while some := list(islice(found, AT_ONCE)):
-            sent: list[Any] = []
-            for value in some:
-                sent.append(producer.send(topic, value, partition=place % partitions))
-                place += 1
-                size_bytes += len(value)
-            for future in sent:
-                future.get(timeout=60)
-    return size_bytes
+    return fill(cluster, (Parcel((topic, number % partitions), None, value) for number, value in enumerate(found)))

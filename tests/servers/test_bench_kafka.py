@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +14,17 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from elasticsearch import Elasticsearch
+from kafka import KafkaConsumer, TopicPartition
 
+from xmsec.bench.kafka.endurance import rows
+from xmsec.bench.kafka.load import TOGETHER_BYTES, fill
 from xmsec.bench.kafka.measure import Asked, Given, kafka
+from xmsec.bench.kafka.site import PARTITIONS
+from xmsec.bench.kafka.weight import REGISTERS
 from xmsec.content.load import shipped
 from xmsec.runtime.faust.access import Access
 from xmsec.runtime.faust.talk import admin
-from xmsec.runtime.faust.topics import Cluster
+from xmsec.runtime.faust.topics import Cluster, ensure
 
 pytestmark = [pytest.mark.servers]
 
@@ -45,6 +52,20 @@ def test_a_worker_comes_back_to_its_keys_and_ends_when_it_is_told_to(measured: C
     assert [(one["keys"], one["records"]) for one in told["recovery"]] == [(200, 200), (200, 600)]
     assert told["restarts"]["times"] == 1
     assert told["restarts"]["hung"] == 0
+
+
+def test_a_filled_changelog_has_every_row_once_where_its_key_belongs(kafka_bootstrap: str, prefix: str) -> None:
+    cluster = Cluster(kafka_bootstrap, (), prefix=prefix)
+    ensure(cluster, PARTITIONS)
+    keys = TOGETHER_BYTES // REGISTERS + 1_000  # of more than is handed over at once
+    fill(cluster, rows(cluster, keys, 0))
+    places = [TopicPartition(cluster.changelog("states"), number) for number in range(PARTITIONS)]
+    given = {"auto_offset_reset": "earliest", "consumer_timeout_ms": 60_000}
+    with closing(KafkaConsumer(bootstrap_servers=kafka_bootstrap, **given)) as consumer:
+        consumer.assign(places)
+        names = [(record.partition, record.key) for record in islice(consumer, keys)]
+        assert sum(consumer.end_offsets(places).values()) == len(set(names)) == keys
+    assert all(int.from_bytes(name[:2], "big") == place for place, name in names)
 
 
 @pytest.mark.long

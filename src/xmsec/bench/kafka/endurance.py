@@ -60,7 +60,7 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
     with fresh(site, f"recovery-{copies}") as part:
         say(f"recovery: {keys} keys, {copies} records each")
         for copy in range(copies):
-            fill(part.cluster, _rows(part.cluster, keys, copy))
+            fill(part.cluster, rows(part.cluster, keys, copy))
         send(part.cluster, messages(Lines().line, range(MANY), 1), PARTITIONS)
         with Process(work, MANY, part, TOGETHER) as process:
             said = process.until(lambda one: one.done > 0, PATIENCE_S)
@@ -76,7 +76,7 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
         )
 
 
-def _rows(cluster: Cluster, keys: int, copy: int) -> Iterator[Parcel]:
+def rows(cluster: Cluster, keys: int, copy: int) -> Iterator[Parcel]:
     """Yield the rows of so many keys, as detect writes them."""
     topic, owner = cluster.changelog("states"), owner_of(Weight())
     held = Held(Weighed(copy + 1, END, bytes(REGISTERS)), END)

@@ -25,8 +25,8 @@ PER_S = 5_000  # events in a second of event time
 USERS, HOSTS, ADDRESSES, SUBJECTS = 2_000, 500, 2_000, 50_000
 ACTIONS = ("person-lookup", "firm-lookup", "certificate-verify", "case-show")
 SUBJECT_PCT = 30  # events that name a person
-AT_ONCE = 2_000  # of rows of two kilobytes, a full batch for each of four partitions
-PATIENCE_S = 60.0
+TOGETHER_BYTES = 16 << 20  # several full batches a partition: the next is filled while one is on its way
+PATIENCE_S = 300.0
 
 
 class Lines:
@@ -94,7 +94,7 @@ def fill(cluster: Cluster, parcels: Iterator[Parcel]) -> int:
         await producer.start()
         try:
             size_bytes = 0
-            while some := list(islice(parcels, AT_ONCE)):
+            for some in _together(parcels):
                 await in_batches(producer, some, PATIENCE_S, set())
                 size_bytes += sum(parcel.size for parcel in some)
             return size_bytes
@@ -103,6 +103,17 @@ def fill(cluster: Cluster, parcels: Iterator[Parcel]) -> int:
 
     with talking(cluster.bootstrap, cluster.access) as given:
         return asyncio.run(write())
+
+
+def _together(parcels: Iterator[Parcel]) -> Iterator[list[Parcel]]:
+    some, size_bytes = list[Parcel](), 0
+    for parcel in parcels:
+        some.append(parcel)
+        size_bytes += parcel.size
+        if size_bytes >= TOGETHER_BYTES:
+            yield some
+            some, size_bytes = [], 0
+    yield some
 
 
 def send(cluster: Cluster, found: Iterator[bytes], partitions: int) -> int:

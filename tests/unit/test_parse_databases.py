@@ -204,6 +204,11 @@ MYSQL: list[tuple[str, str, dict[str, Any]]] = [
         '"Audit","1_2026-11-24T00:00:00","2026-11-24T00:00:00 UTC","8.0.36","--port=3306","x86_64-Linux"',
         {"event.action": "audit", "user.name": None},
     ),
+    (
+        "XML, which error",
+        '<AUDIT_RECORD NAME="Query" TIMESTAMP="2026-11-24T00:00:00 UTC" STATUS="1064" STATUS_CODE="1" USER="root"/>',
+        {"event.outcome": "failure", "error.code": "1064"},
+    ),
     ("MariaDB, a write", "20261124 08:00:00,db1,root,h,1,2,WRITE,d,t,", {"event.type": "change", "db.collection.name": "t"}),
     ("MariaDB, DDL", "20261124 08:00:00,db1,root,h,1,2,QUERY,d,'/* c */ create table t()',0", {"event.action": "create-table"}),
     ("MariaDB, rename", "20261124 08:00:00,db1,root,h,1,2,RENAME,d,t|d.u,", {"event.action": "rename", "event.type": "change"}),
@@ -279,6 +284,11 @@ def test_a_statement_of_mariadb_reads_back(text: str) -> None:
     assert document.fields["db.query.text"] == "q" + text
 
 
+def test_a_renamed_table_is_two_datasets() -> None:
+    document = parsed("mysql-audit", b"20261124 08:00:00,db1,root,h,1,2,RENAME,d,t|e.u,", namespace="mysql://db:3306")
+    assert document.datasets == ("mysql://db:3306/d.t", "mysql://db:3306/e.u")
+
+
 def change(**parts: Any) -> bytes:
     import json
 
@@ -306,6 +316,10 @@ def change(**parts: Any) -> bytes:
         ),
         (change(op="c", source={"schema": "dbo"}), {"db.collection.name": "d.dbo.t"}),
         (change(op="c", source={"table": None, "collection": "c"}), {"db.collection.name": "d.c"}),
+        (change(op="c", after='{"_id":{"$oid":"5"},"phone":"a"}'), {"debezium.after.phone": "a", "debezium.after": None}),
+        (change(op="c", after='{"phone":'), {"debezium.after.document": '{"phone":'}),
+        (change(op="u", updateDescription={"updatedFields": '{"phone":"b"}'}), {"debezium.after.phone": "b"}),
+        (change(op="r", source={"snapshot": True}), {"debezium.source.snapshot": "true"}),
     ],
     ids=[
         "insert",
@@ -319,6 +333,10 @@ def change(**parts: Any) -> bytes:
         "a deleted row",
         "schema",
         "mongo",
+        "a document in a string",
+        "a string that is no document",
+        "a document's update",
+        "a flag",
     ],
 )
 def test_changes(line: bytes, expected: dict[str, Any]) -> None:

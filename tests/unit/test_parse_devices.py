@@ -119,8 +119,9 @@ def test_what_an_event_in_cef_says(extension: str, expected: dict[str, Any]) -> 
         (f"Nov 24 08:00:00 fw1 {BARE}act=x", TIME),
         (f"<34>Nov 24 08:00:00 fw1 {BARE}rt=1795478401000", TIME + timedelta(seconds=1)),
         (f"what ever {BARE}act=x", RECEIVED),
+        (f"<34>1 2026-11-24T08:00:00+08:00 fw1 {BARE}act=x", TIME),
     ],
-    ids=["ms", "s", "date", "fraction", "utc", "end", "iso", "syslog", "own first", "odd header"],
+    ids=["ms", "s", "date", "fraction", "utc", "end", "iso", "syslog", "own first", "odd header", "short header"],
 )
 def test_when_a_device_says_it_was(line: str, time: datetime) -> None:
     assert parsed("cef", line.encode()).time == time
@@ -171,8 +172,12 @@ def test_an_attribute_reads_back(text: str, delimiter: str, named: str) -> None:
         ("Nov 24 08:00:00", "MMM dd HH:mm:ss"),
         ("2026-11-24T00:00:00.000+0000", "yyyy-MM-dd'T'HH:mm:ss.SSSZ"),
         ("24/11/26 08:00:00 AM CST", "dd/MM/yy hh:mm:ss a z"),
+        ("Nov 24 2026 00:00:00 GMT+00:00", "MMM dd yyyy HH:mm:ss z"),
+        ("Nov 24 2026 08:00:00 GMT+08:00", "MMM dd yyyy HH:mm:ss z"),
+        ("Nov 24 2026 00:00:00 UTC", "MMM dd yyyy HH:mm:ss z"),
+        ("Nov 24 2026 08:00:00", "MMM dd yyyy HH:mm:ss z"),
     ],
-    ids=["ms", "default", "year-less", "offset", "abbreviated"],
+    ids=["ms", "default", "year-less", "offset", "abbreviated", "GMT and 0", "GMT and 8", "UTC", "no zone after all"],
 )
 def test_device_times_of_leef(stamp: str, form: str) -> None:
     line = f"LEEF:1.0|V|P|1|e|devTime={stamp}\tdevTimeFormat={form}"

@@ -114,6 +114,19 @@ def test_system_messages(line: str, expected: dict[str, Any]) -> None:
     assert {name: fields.get(name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    "stamp", ["Nov 24 2025 08:00:00", "Nov 24 2025 02:00:00+02:00", "Nov 24 08:00:00 2025", "Nov 24 08:00:00:000 2025"]
+)
+def test_a_switch_says_the_year(stamp: str) -> None:
+    document = parsed("syslog", f"<189>{stamp} sw1 %%01SHELL/5/LOGIN(l)[5]: in".encode())
+    assert (document.fields["host.name"], document.time) == ("sw1", TIME.replace(year=2025))
+
+
+@pytest.mark.parametrize("time", ["1795478400000", '"1795478400000"', '"2026-11-24T08:00:00+08:00"'])
+def test_a_number_in_ecs_is_milliseconds(time: str) -> None:
+    assert parsed("ecs", f'{{"@timestamp":{time}}}'.encode()).time == TIME
+
+
 def test_a_priority_beyond_the_standard_is_refused() -> None:
     with pytest.raises(InputError, match=r"^bad-priority$"):
         parsed("syslog", b"<192>Nov 24 08:00:00 web1 app: hi")

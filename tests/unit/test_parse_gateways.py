@@ -43,6 +43,12 @@ def test_who_asked_for_what_and_how_it_ended(form: str) -> None:
 
 
 @gateways
+def test_the_host_that_was_asked_stands_apart_from_its_port(form: str) -> None:
+    fields = changed(form, request={"headers": {"Host": "a.example:9080"}})
+    assert (fields["url.domain"], fields["url.port"]) == ("a.example", 9080)
+
+
+@gateways
 def test_durations_are_nanoseconds(form: str) -> None:
     assert parsed(form, LINES[form]).fields["event.duration"] in (12_500_000, 12_000_000)
 

@@ -24,6 +24,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         f'www.example.cn:443 192.0.2.1 - - {WHEN} "GET / HTTP/1.1" {REST}',
         {"url.domain": "www.example.cn", "url.port": 443, "source.ip": "192.0.2.1"},
     ),
+    "nobody known": (f'- - - {WHEN} "GET / HTTP/1.1" {REST}', {"source.ip": None, "source.address": None}),
+    "forwarded": (
+        f'203.0.113.5, 10.0.0.1 - - {WHEN} "GET / HTTP/1.1" {REST}',
+        {"source.ip": "203.0.113.5", "url.domain": None},
+    ),
+    "forwarded twice": (
+        f'2001:db8::1, 10.0.0.1, ::1 - lin {WHEN} "GET /" {REST}',
+        {"source.ip": "2001:db8::1", "user.name": "lin"},
+    ),
+    "forwarded, close": (f'203.0.113.5,10.0.0.1 - - {WHEN} "GET / HTTP/1.1" {REST}', {"source.ip": "203.0.113.5"}),
+    "forwarded to a virtual host": (
+        f'www.example.cn:443 203.0.113.5, 10.0.0.1 - - {WHEN} "GET / HTTP/1.1" {REST}',
+        {"url.domain": "www.example.cn", "source.ip": "203.0.113.5"},
+    ),
     "virtual host, IPv6": (f'www.example.cn:80 ::1 - - {WHEN} "GET / HTTP/1.1" {REST}', {"source.ip": "::1", "url.port": 80}),
     "user": (f'192.0.2.1 - lin {WHEN} "GET / HTTP/1.1" {REST}', {"user.name": "lin"}),
     "user with spaces": (f'192.0.2.1 - Lin Xiao Ming {WHEN} "GET / HTTP/1.1" {REST}', {"user.name": "Lin Xiao Ming"}),

@@ -29,6 +29,9 @@ def put_client(fields: Fields, host: str) -> None:
 
 
 def _client(host: str) -> tuple[str, str, int | None]:
+    first, comma, _ = host.partition(",")
+    if comma and _is_ip(first):  # X-Forwarded-For: the client, then the proxies
+        return "source.ip", first, None
     if _is_ip(host.strip("[]")):
         return "source.ip", host.strip("[]"), None
     match = _PORTED.fullmatch(host)

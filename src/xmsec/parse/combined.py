@@ -22,7 +22,8 @@ from xmsec.parse.web_request import put_answer, put_referrer, put_request
 
 # every repetition is bounded or cannot take what follows it: a line of 1 MiB costs one pass
 _HEAD = re.compile(
-    r"(?:(?P<server>\S{1,255}) (?=[0-9A-Fa-f.]*[.:][0-9A-Fa-f.:]+ ))?(?P<host>\S+) (?P<ident>\S+) (?P<user>.{1,256}?) "
+    r"(?:(?P<server>\S{1,255})(?<!,) (?=[0-9A-Fa-f.]*[.:][0-9A-Fa-f.:]+,? ))?"
+    r"(?P<host>\S+)(?<!,)(?:, [0-9A-Fa-f.:]{2,45}){0,16} (?P<ident>\S+) (?P<user>.{1,256}?) "
     r'\[(?P<day>[^\]\s]{20}) (?P<offset>[+-]\d{4})\] "'
 )
 _MIDDLE = re.compile(r'" (\d{3}) (\d{1,18}|-)(?= |$)')
@@ -58,7 +59,8 @@ def combined(stream: Stream, zone: tzinfo) -> Format:
             raise InputError("no-match")
         host, ident, user, day, offset, _ = words
         time = when(day[1:], offset[:-1])
-        put_client(fields, host)
+        if host != "-":
+            put_client(fields, host)
         if ident != "-":
             fields["client.user.name"] = ident
         if user != "-":
@@ -81,7 +83,7 @@ def _odd_head(head: str, fields: Fields) -> list[str]:
     match = _HEAD.fullmatch(head + '"')
     if match is None:
         raise InputError("no-match")
-    server, host, ident, user, day, offset = match.groups()
+    server, host, ident, user, day, offset = match.groups()  # X-Forwarded-For in the client's place: it stands first
     if server:
         name, _, port = server.rpartition(":")
         fields["url.domain"] = name or server

@@ -1,6 +1,6 @@
 """Change events of Debezium, and rows of other Kafka Connect sources, with the schema around them or without.
 
-Debezium documentation, data change events of the PostgreSQL, MySQL, Oracle and SQL Server connectors; Kafka Connect's
+Debezium documentation, data change events of the PostgreSQL, MySQL, Oracle, SQL Server and MongoDB connectors; Kafka Connect's
 JsonConverter (`schemas.enable`). A tombstone (`null`, behind a deletion) and a heartbeat say nothing new: they are blank.
 Columns become `debezium.before.*` and `debezium.after.*`; of a row without a change `debezium.after.*` alone. Rows that
 Debezium's ExtractNewRecordState has taken out say in `__op`, `__table` and their like (add.fields) what was done to them.
@@ -92,20 +92,33 @@ def _change(payload: dict[str, Any], source: dict[str, Any]) -> tuple[Fields, st
     for key, field in _FIELD_BY_SOURCE.items():
         value = source.get(key)
         if isinstance(value, str | int) and value not in ("", False):
-            fields.setdefault(field, str(value))
+            fields.setdefault(field, "true" if value is True else str(value))
     database = _text(source.get("db")) or _text(payload.get("databaseName"))
     if database:
         fields["db.namespace"] = database
     for when in ("before", "after"):
-        row = payload.get(when)
+        row = _document(payload.get(when))
         if isinstance(row, dict):
             fields |= flatten(row, f"debezium.{when}")
+    updated = payload.get("updateDescription")
+    if isinstance(updated, dict) and isinstance(row := _document(updated.get("updatedFields")), dict):
+        fields = flatten(row, "debezium.after") | fields
     message = payload.get("message")
     if isinstance(message, dict):
         fields |= flatten(message, "debezium.message")
     table = _text(source.get("table")) or _text(source.get("collection"))
     schema = _text(source.get("schema"))
     return fields, ".".join(part for part in (database, schema, table) if part) if table else ""
+
+
+def _document(row: Any) -> Any:
+    """Return a row; a document of MongoDB's is JSON in a string, and what is none is kept as text."""
+    if not isinstance(row, str):
+        return row
+    try:
+        return read_object(row)
+    except InputError:
+        return {"document": row}
 
 
 def _row(payload: dict[str, Any], schema: dict[str, Any] | None) -> tuple[Fields, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 
@@ -14,6 +15,7 @@ from xmsec.parse.numbers import scalar
 from xmsec.parse.syslog import syslog
 from xmsec.parse.web_request import put_referrer, put_target
 
+_SHORT = re.compile(r"(<\d{1,3}>)1 (?=\S+ \S+ ?$)")  # what LEEF takes of RFC 5424: priority, time and host alone
 HEADER = 512  # characters before CEF or LEEF; what is no syslog header is left out
 
 Header = Callable[[str, datetime], tuple[Fields, datetime | None]]
@@ -29,7 +31,7 @@ def device_header(stream: Stream, zone: tzinfo) -> Header:
         if len(text) > HEADER:
             raise InputError("no-match")
         try:
-            reading = as_syslog(text, received)
+            reading = as_syslog(_SHORT.sub(r"\1", text, count=1), received)
         except InputError:
             reading = None
         if reading is None:

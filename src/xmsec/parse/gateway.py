@@ -18,11 +18,10 @@ from xmsec.parse.json_read import flatten, read_object
 from xmsec.parse.numbers import scalar, target
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.times import epoch_time
-from xmsec.parse.web_request import METHOD, put_answer, put_referrer, put_target
+from xmsec.parse.web_request import METHOD, put_answer, put_host, put_referrer, put_target
 
 _FIELD_BY_HEADER = {
     "user-agent": "user_agent.original",
-    "host": "url.domain",
     "x-forwarded-for": "network.forwarded_ip",
     "x-request-id": "http.request.id",
 }
@@ -119,6 +118,8 @@ def _put_request(fields: Fields, request: Mapping[str, Any]) -> None:
             continue
         if name.lower() == "referer":
             put_referrer(fields, said)
+        elif name.lower() == "host":
+            put_host(fields, said)
         elif name.lower() in _FIELD_BY_HEADER:
             field = _FIELD_BY_HEADER[name.lower()]
             fields.setdefault(field, scalar(field, said))

@@ -60,7 +60,7 @@ _CODE_BY_PATTERN = {
 }
 _PATTERN = re.compile(r"'([^']*)'|([A-Za-z])\2*|[^A-Za-z']")
 _ZONED = re.compile(r"\s?z+$")
-_ABBREVIATION = re.compile(r" ?[A-Z]{1,5}$")
+_ABBREVIATION = re.compile(r" ?(?:(GMT|UTC|UT|Z)?([+-]\d\d:?\d\d)?|[A-Z]{1,5})$")
 
 
 def leef(stream: Stream, zone: tzinfo) -> Format:
@@ -110,11 +110,21 @@ def _attributes(text: str, at: int, *, second: bool) -> dict[str, str]:
 
 
 def _formed(form: str, zone: tzinfo) -> Callable[[str], datetime]:
-    """Read times in a pattern of Java's; an abbreviated zone (`z`) is the stream's."""
-    abbreviated = _ZONED.search(form) is not None
+    """Read times in a pattern of Java's; an abbreviated zone (`z`) is the stream's, but for GMT, with an offset or without."""
     codes = strptime_codes(_ZONED.sub("", form))
-    read = declared_time(codes, zone)
-    return lambda text: read(_ABBREVIATION.sub("", text) if abbreviated else text)
+    here = declared_time(codes, zone)
+    if _ZONED.search(form) is None:
+        return here
+    offset = declared_time(f"{codes}%z", zone)
+
+    def read(text: str) -> datetime:
+        match = _ABBREVIATION.search(text)
+        if match is None:
+            return here(text)
+        said = match[2] or (match[1] and "+00:00")
+        return offset(text[: match.start()] + said) if said else here(text[: match.start()])
+
+    return read
 
 
 def strptime_codes(form: str) -> str:

@@ -92,7 +92,7 @@ def document(audited: Audited, namespace: str) -> tuple[Fields, tuple[str, ...]]
     if not audited.object:
         return fields, ()
     name = f"{audited.database}.{audited.object}" if audited.database else audited.object
-    return fields, (dataset_name(namespace, name),)
+    return fields, tuple(dataset_name(namespace, part) for part in name.split("|"))  # of a renamed table both
 
 
 def _put_client(fields: Fields, audited: Audited) -> None:

@@ -30,8 +30,8 @@ _FIELD_BY_NAME = {
     "DB": "database",
     "TABLE": "object",
     "SQLTEXT": "text",
+    "STATUS_CODE": "status",  # only whether it failed; what failed is STATUS
     "STATUS": "status",
-    "STATUS_CODE": "status",
     "CONNECTION_ID": "connection",
     "OS_LOGIN": "os_user",
     "OS_USER": "os_user",

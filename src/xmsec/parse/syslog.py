@@ -11,12 +11,19 @@ from datetime import datetime, tzinfo
 from xmsec.content.streams import Stream
 from xmsec.model.errors import InputError
 from xmsec.model.types import Fields
+from xmsec.parse.device_time import device_time
 from xmsec.parse.priority import put_priority
 from xmsec.parse.reading import Format, Reading
 from xmsec.parse.rfc5424 import put_structured
 from xmsec.parse.times import iso_time, yearless_time
 
 _YEARLESS = re.compile(r"([A-Z][a-z]{2}  ?\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})?) ", re.ASCII)
+# of switches and firewalls: `Nov 24 2026 08:00:00`, also with an offset, and `Nov 24 08:00:00:123 2026`
+_YEARED = re.compile(
+    r"(?:([A-Z][a-z]{2}  ?\d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d:\d\d)?)"
+    r"|([A-Z][a-z]{2}  ?\d{1,2}) (\d\d:\d\d:\d\d)(?:[:.](\d{1,6}))? (\d{4})) ",
+    re.ASCII,
+)
 _DATED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) ", re.ASCII)
 _TAG = re.compile(r"(?P<host>[^\s:\[]{1,255})\s+(?P<name>[^\s:\[]{1,128})(?:\[(?P<pid>[^\]\s]{1,32})\])?:(?: |$)")
 _BARE_TAG = re.compile(r"(?P<name>[^\s:\[]{1,128})\[(?P<pid>[^\]\s]{1,32})\]:(?: |$)")
@@ -25,7 +32,7 @@ _HOST = re.compile(r"(\S{1,255}) ")
 
 def syslog(stream: Stream, zone: tzinfo) -> Format:
     """Make the format `syslog`. Without a time, as RFC 3164 allows after a priority, the moment of receipt stands in."""
-    yearless, dated = yearless_time(zone), iso_time(zone)
+    yearless, yeared, dated = yearless_time(zone), device_time(zone), iso_time(zone)
 
     def read(text: str, received: datetime) -> Reading:
         fields: Fields = {}
@@ -34,8 +41,10 @@ def syslog(stream: Stream, zone: tzinfo) -> Format:
             stamp = put_structured(fields, text, at)
             if stamp is not None:
                 return Reading(received if stamp == "-" else dated(stamp), fields)
-        match = _YEARLESS.match(text, at)
+        match = _YEARED.match(text, at)
         if match is not None:
+            time = yeared(match[1] or f"{match[2]} {match[5]} {match[3]}.{match[4] or 0}", received)
+        elif (match := _YEARLESS.match(text, at)) is not None:
             time = yearless(match[1], received)
         else:
             match = _DATED.match(text, at)

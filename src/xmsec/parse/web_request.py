@@ -36,7 +36,7 @@ def put_target(fields: Fields, target: str, method: str = "") -> None:
     fields["url.original"] = target
     if target[0] != "/":
         if method == "CONNECT":
-            _put_host(fields, target)
+            put_host(fields, target)
             return
         target = _put_absolute(fields, target)
     path, mark, query = target.partition("?")
@@ -53,11 +53,12 @@ def _put_absolute(fields: Fields, target: str) -> str:
         return target
     host = re.split(r"[/?]", rest, maxsplit=1)[0]
     fields["url.scheme"] = scheme.lower()
-    _put_host(fields, host)
+    put_host(fields, host)
     return rest[len(host) :]
 
 
-def _put_host(fields: Fields, host: str) -> None:
+def put_host(fields: Fields, host: str) -> None:
+    """Set domain, port and user from `user@host:port`."""
     user, at, place = host.rpartition("@")
     if at:
         fields["url.username"] = user.partition(":")[0]  # a password, as everything, stays in url.original for classification

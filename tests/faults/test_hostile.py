@@ -298,13 +298,13 @@ def test_an_interrupt_ends_with_exit_4_and_the_same_command_continues(make_home:
     calm, home = make_home("calm"), make_home("home")
     whole = scanned(calm, path)
     codes = []
-    for reached in (0, 1, whole["lines"] // 3):
+    for reached, sent in ((0, signal.SIGINT), (1, signal.SIGTERM), (whole["lines"] // 3, signal.SIGTERM)):
         (home / "summary.json").unlink(missing_ok=True)
         life = started("scan", path, "--home", home, "--summary", home / "summary.json")
         while life.poll() is None and _lines(home / "summary.json") < reached:
             _wait(life)
         _wait(life)
-        life.send_signal(signal.SIGINT)
+        life.send_signal(sent)
         told, error = life.communicate()
         codes.append(life.returncode)
         if life.returncode:

@@ -75,6 +75,31 @@ def test_a_group_without_a_command_shows_its_help(group: str, capsys: pytest.Cap
     assert any("Commands" in line for line in told.out)
 
 
+CLASSIFY = "echo 18-13800138000 | {0} classify - --home {1}"
+
+
+@pytest.mark.parametrize(
+    "coding", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "gbk"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
+)
+def test_json_is_utf_8_whatever_the_locale(coding: dict[str, str], home: Path) -> None:
+    done = shell(CLASSIFY, home, coding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "⟨CN_MOBILE:" in done.stdout.decode()
+
+
+def test_a_closed_standard_stream_is_an_open_one_that_says_nothing(home: Path) -> None:
+    before = (home / "store.sqlite").read_bytes()
+    done = shell(CLASSIFY + " >&-; echo $?; {0} doctor --home {1} <&- >&- 2>&-; echo $?", home, {})
+    assert (done.stdout, done.stderr) == (b"0\n0\n", b"")
+    assert (home / "store.sqlite").read_bytes() == before
+
+
+def shell(line: str, home: Path, given: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    command = f"{sys.executable} -c 'from xmsec.cli.entry import main; main()'"
+    said = ["sh", "-c", line.format(command, home)]
+    return subprocess.run(said, capture_output=True, env=environment() | given, check=False)
+
+
 @pytest.mark.parametrize(
     ("missing", "arguments"), [("faust", ["worker"]), ("kafka", ["topics", "describe"]), ("elasticsearch", ["index", "status"])]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import Annotated, Any
 
@@ -38,7 +37,6 @@ def console(
     from xmsec.store.elastic_read import ElasticReader
 
     begin()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = settings(home)
     given.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with elastic(given) as client:

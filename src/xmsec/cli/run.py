@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -55,7 +54,6 @@ def run(
     from xmsec.store.counted import recording_into
 
     begin()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with opened(home, write=True) as here:
         streams = _followed(here)
         tails = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -17,8 +17,11 @@ _fact = msgspec.json.Decoder(Fact)
 _act = msgspec.json.Decoder(Act)
 
 
-def write_incidents(connection: sqlite3.Connection, incidents: Iterable[Incident]) -> None:
-    """Write what the engine says, within a transaction in which its findings are; what people shaped is shaped anew."""
+def write_incidents(connection: sqlite3.Connection, incidents: Iterable[Incident]) -> Collection[str]:
+    """Write what the engine says, before its findings, so that each is written with its incident.
+
+    Returns those that people shaped: they are to be shaped anew when the findings are there, within the same transaction.
+    """
     plain: list[Incident] = []
     roots: set[str] = set()
     for incident in incidents:
@@ -31,6 +34,11 @@ def write_incidents(connection: sqlite3.Connection, incidents: Iterable[Incident
             _keep(connection, incident.id, msgspec.json.encode(incident))
     for incident in plain:
         _show(connection, incident.id, incident if incident.findings else None)
+    return roots
+
+
+def shape(connection: sqlite3.Connection, roots: Iterable[str]) -> None:
+    """Show incidents as they follow from the engine's word on their parts, and from where findings were put."""
     for root in sorted(roots):
         _shape(connection, root)
 
@@ -52,8 +60,7 @@ def place(connection: sqlite3.Connection, act: Act) -> None:
     for part in sorted(moved):
         if now.root_by_part[part] != part:
             _show(connection, part, None)
-    for root in sorted({now.root_by_part[part] for part in {*act.about, *moved}}):
-        _shape(connection, root)
+    shape(connection, {now.root_by_part[part] for part in {*act.about, *moved}})
 
 
 def _put_elsewhere(connection: sqlite3.Connection, findings: Sequence[str]) -> set[str]:
@@ -67,7 +74,6 @@ def _keep(connection: sqlite3.Connection, name: str, body: bytes) -> None:
 
 
 def _shape(connection: sqlite3.Connection, root: str) -> None:
-    """Show an incident as it follows from the engine's word on its parts, and from where findings were put."""
     own = {
         part: _incident.decode(body)
         for part, body in connection.execute(

@@ -22,7 +22,7 @@ from xmsec.model.ids import digest
 from xmsec.model.ports import Held, Outcome, Owned
 from xmsec.model.types import Clock, Finding, Intent, Position, Rejected, Source
 from xmsec.store.claim import agrees
-from xmsec.store.incidents import write_incidents
+from xmsec.store.incidents import shape, write_incidents
 from xmsec.store.migrate import migrate
 from xmsec.store.statements import (
     ADD_COUNT,
@@ -125,11 +125,12 @@ class SqliteStore:
         with self.transaction():
             self._write_clocks(clocks)
             self._write_states(states)
+            incidents = {incident.id: incident for outcome in fresh for incident in outcome.incidents}
+            shaped = write_incidents(self.connection, incidents.values())
             findings = {finding.id: finding for outcome in fresh for finding in outcome.findings}
             self._write_findings(findings.values())
+            shape(self.connection, shaped)
             self._write_scan(scan, findings)
-            incidents = {incident.id: incident for outcome in fresh for incident in outcome.incidents}
-            write_incidents(self.connection, incidents.values())
             self._write_intents(intent for outcome in fresh for intent in outcome.intents)
             self._write_dead([rejected for outcome in fresh for rejected in outcome.rejected])
             self._write_counts(fresh)

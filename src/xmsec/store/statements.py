@@ -10,11 +10,17 @@ from xmsec.model.types import SEVERITIES, Finding, Incident, Rejected
 from xmsec.store.states import micros
 
 
-def _upsert(table: str, *columns: str) -> str:
-    """Write a statement that replaces a row by its id; unlike REPLACE it leaves alone the indices of columns that stay."""
-    places = ", ".join("?" * (len(columns) + 1))
+def _upsert(table: str, *columns: str, also: str = "", looked_up: str = "") -> str:
+    """Write a statement that replaces a row by its id; unlike REPLACE it leaves alone the indices of columns that stay.
+
+    also: columns that a new row has from elsewhere, and that stay; looked_up: their values, and where those are.
+    """
+    places = ", ".join(f"?{number}" for number in range(1, len(columns) + 2))
     news = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET {news}"
+    return (
+        f"INSERT INTO {table} (id, {', '.join(columns)}{also}) SELECT {places}{looked_up} WHERE true"
+        f" ON CONFLICT (id) DO UPDATE SET {news}"
+    )
 
 
 ADD_COUNT = (
@@ -50,6 +56,11 @@ PUT_FINDING = _upsert(
     "title",
     "stage",
     "grade",
+    # as the view `shown` has it: a row that was written without, and then again, costs twice
+    also=", incident, status, assignee",
+    looked_up=", COALESCE(m.incident, ''), COALESCE(t.status, c.status, 'new')"
+    ", COALESCE(NULLIF(t.assignee, ''), c.assignee, '') FROM (SELECT 1) LEFT JOIN incident_findings m ON m.finding = ?1"
+    " LEFT JOIN triage t ON t.subject = ?1 LEFT JOIN triage c ON c.subject = m.incident",
 )
 PUT_INCIDENT = _upsert("incidents", "opened", "severity", "risk", "entity_type", "entity_id", "state", "body")
 

@@ -213,14 +213,13 @@ class _Leg:
         )
         spans: list[Span] = []
         flags = parsed.flags
-        for old, _, _ in plan.fields:
-            parts = found.get(old)
-            if parts is not None:
-                name = renamed.get(old, old)
-                fields[name], more = self._value(name, fields[name], parts, moment)
-                spans += more
-                if None in [hits for _, hits in parts.values()]:
-                    flags = (*flags, f"untokenised:{name}")
+        for old in filter(found.__contains__, parsed.fields):
+            parts = found[old]
+            name = renamed.get(old, old)
+            fields[name], more = self._value(name, fields[name], parts, moment)
+            spans += more
+            if None in [hits for _, hits in parts.values()]:
+                flags = (*flags, f"untokenised:{name}")
         if plan.tokens:
             fields[RENAMED], more = _listed(plan.tokens)
             spans += more

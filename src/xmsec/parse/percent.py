@@ -8,10 +8,12 @@ so that double and triple encoding survive no better than single; a text that st
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from xmsec.model.errors import InputError
 from xmsec.parse.clean import REPLACEMENT, clean
 
+AGAIN, AGAIN_CHARACTERS = 64, 2048  # texts that are remembered: a URL's path and query stand in its whole too
 ROUNDS = 10  # nobody encodes more than three times by mistake; each round shortens what it changes
 
 _UTF16 = r"(?:[%\\]u[0-9a-fA-F]{4})+"
@@ -28,6 +30,15 @@ def decoded(text: str) -> str:
     >>> decoded("/%25E5%25BC%25A0")
     '/张'
     """
+    return _again(text) if len(text) <= AGAIN_CHARACTERS else _decoded(text)
+
+
+@lru_cache(AGAIN)
+def _again(text: str) -> str:
+    return _decoded(text)
+
+
+def _decoded(text: str) -> str:
     for _ in range(ROUNDS):
         before = text
         text = _ESCAPES.sub(_characters, before) if "%" in before or "\\" in before else before
@@ -100,4 +111,5 @@ def _characters(match: re.Match[str]) -> str:
         return bytes.fromhex(run.replace("%u", "").replace("\\u", "")).decode("utf-16-be", "replace")
     if run[0] == "\\":
         return bytes.fromhex(run.replace("\\x", "")).decode("utf-8", "replace")
-    return bytes.fromhex(re.sub("%(?:25(?=(?:25)*[0-9a-fA-F]{2}))*", "", run)).decode("utf-8", "replace")
+    plain = re.sub("%(?:25(?=(?:25)*[0-9a-fA-F]{2}))*", "", run) if "%25" in run else run.replace("%", "")
+    return bytes.fromhex(plain).decode("utf-8", "replace")

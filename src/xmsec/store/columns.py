@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
+from msgspec.structs import astuple
 
 from xmsec.model.clock import EPOCH
 from xmsec.model.types import Event, Position, Revisions, Span, Tick
@@ -65,28 +66,31 @@ def table(carried: Sequence[Row], made_under: Revisions) -> pa.Table:
 
 
 def _events(tokened: Sequence[_Tokened]) -> dict[str, Sequence[Any]]:
-    """Write events column by column, which takes half of what row by row does."""
-    events = [event for event, _ in tokened]
-    positions = [event.position for event in events]
-    received = {moment: micros(moment) for moment in {event.received for event in events}}
+    """Write events column by column: structs are taken apart once, for a batch does not fit into the processor's cache."""
+    events, spans = zip(*tokened, strict=True)
+    ids, times, received, positions, systems, streams, fields, datasets, stages, flags, given = zip(
+        *map(astuple, events), strict=True
+    )
+    _, partitions, offsets, parts = zip(*map(astuple, positions), strict=True)
+    moments = {moment: micros(moment) for moment in set(received)}
     return {
         "kind": [_EVENT] * len(events),
-        "id": [event.id for event in events],
-        "time": [micros(event.time) for event in events],
-        "received": [received[event.received] for event in events],
-        "stream": [position.stream for position in positions],
-        "partition": [position.partition for position in positions],
-        "offset": [position.offset for position in positions],
-        "part": [position.part for position in positions],
-        "system": [event.system for event in events],
-        "user": [_text(event.fields.get("user.id") or event.fields.get("user.name")) for event in events],
-        "action": [_text(event.fields.get("event.action")) for event in events],
-        "stage": [event.stage for event in events],
-        "datasets": [event.datasets for event in events],
-        "flags": [event.flags for event in events],
-        "given_id": [event.given_id for event in events],
-        "fields": [_json(event.fields) for event in events],
-        "spans": [_json(spans) if spans else None for _, spans in tokened],
+        "id": ids,
+        "time": list(map(micros, times)),
+        "received": [moments[moment] for moment in received],
+        "stream": streams,
+        "partition": partitions,
+        "offset": offsets,
+        "part": parts,
+        "system": systems,
+        "user": [_text(flat.get("user.id") or flat.get("user.name")) for flat in fields],
+        "action": [_text(flat.get("event.action")) for flat in fields],
+        "stage": stages,
+        "datasets": datasets,
+        "flags": flags,
+        "given_id": given,
+        "fields": list(map(_json, fields)),
+        "spans": [_json(found) if found else None for found in spans],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -195,3 +196,30 @@ def test_standard_input_is_read_and_no_heavy_library_is_loaded(home: Path) -> No
     assert b'"type":"CN_MOBILE","start":0,"end":11' in ran.stdout
     loaded = {name.partition(".")[0] for name in ran.stderr.decode().split()}
     assert not loaded & {"presidio_analyzer", "sklearn", "pyarrow", "sigma", "spacy"}
+
+
+def test_for_a_person_each_value_is_a_row(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    told = classified(capsys, home, "13800138000 [red]\nnothing\n18-13800138000, a@b.example.cn\n", "--format", "table")
+    rows = [line.split() for line in told.out if "⟨" in line]
+    assert [(row[0], row[1], row[2]) for row in rows] == [
+        ("1", "0–11", "CN_MOBILE"),
+        ("3", "3–14", "CN_MOBILE"),
+        ("3", "16–30", "EMAIL_ADDRESS"),
+    ]
+    assert "13800138000" not in "".join(told.out)
+
+
+def test_an_array_of_lines_holds_what_the_lines_hold(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    lines = classified(capsys, home, "13800138000\n\n")
+    array = classified(capsys, home, "13800138000\n\n", "--format", "json")
+    assert json.loads("\n".join(array.out)) == lines.rows
+
+
+@pytest.mark.parametrize(("form", "first"), [("table", "2026-11-24T00:00:00Z"), ("json", "["), ("jsonl", '{"event":{')])
+def test_events_too_are_printed_as_asked(form: str, first: str, capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    path = home / "web.log"
+    path.write_text('192.0.2.1 - lin [24/Nov/2026:08:00:00 +0800] "GET /?m=13800138000 HTTP/1.1" 200 5\nno\n', "utf-8")
+    told = typed(capsys, "parse", path, "--stream", "generic.web", "--home", home, "--format", form)
+    assert (told.code, told.err) == (0, ["rejected 1 × parse:no-match"])
+    assert any(line.strip().startswith(first) for line in told.out)
+    assert any("⟨CN_MOBILE:" in line for line in told.out)

@@ -204,6 +204,14 @@ def test_an_event_that_is_no_object_is_refused_in_one_line(
     assert "line 0" in told.err[0]
 
 
+def test_of_many_lines_that_are_no_events_the_first_are_named(
+    capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path
+) -> None:
+    told = matched(capsys, home, tmp_path, rule("one: {a: x}", "one"), events="{\n" * 600 + '{"a":"x"}\n')
+    assert (told.code, [row["event"] for row in told.rows]) == (2, [600])
+    assert told.err[-1].startswith("xmsec: 580 more lines; ")
+
+
 @pytest.mark.parametrize("missing", ["--rules", "--events"])
 def test_a_path_that_is_not_there_is_wrong_usage(
     missing: str, capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path

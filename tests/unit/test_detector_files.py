@@ -210,23 +210,23 @@ def test_match_prints_events_in_order_and_names_what_does_not_load(tmp_path: Pat
         BASE.replace("condition: s", "condition: other").replace("d2f11", "d2f12"), encoding="utf-8"
     )
     lines = [json.dumps(each) for each in ({"a": {"b": "X"}}, {"a.b": "y"}, {"a": [{"b": "q"}, {"b": "x"}]}, {"a.b": "x"})]
-    hits, problems = rules_match([tmp_path], [*lines[:2], "", *lines[2:]])
-    assert [(hit.event, hit.rule, hit.title) for hit in hits] == [(0, UUID, "t"), (3, UUID, "t"), (4, UUID, "t")]
-    assert [Path(problem.where.partition(":")[0]).name for problem in problems] == ["bad.yml"]
+    matching = rules_match([tmp_path], [*lines[:2], "", *lines[2:]])
+    assert [(hit.event, hit.rule, hit.title) for hit in matching.hits] == [(0, UUID, "t"), (3, UUID, "t"), (4, UUID, "t")]
+    assert [Path(problem.where.partition(":")[0]).name for problem in matching.problems] == ["bad.yml"]
 
 
 def test_an_empty_object_has_no_field_and_a_blank_line_is_no_event(tmp_path: Path) -> None:
     (tmp_path / "null.yml").write_text(BASE.replace("a.b: x", "a.b: null"), encoding="utf-8")
-    hits, problems = rules_match([tmp_path / "null.yml"], ["{}", "", '{"a":{"b":"x"}}', '{"a":{}}'])
-    assert ([hit.event for hit in hits], problems) == ([0, 3], [])
+    matching = rules_match([tmp_path / "null.yml"], ["{}", "", '{"a":{"b":"x"}}', '{"a":{}}'])
+    assert ([hit.event for hit in matching.hits], matching.problems, matching.refused) == ([0, 3], [], [])
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[1]", '"x"', "[" * 5000], ids=["text", "list", "string", "deep"])
-def test_a_line_that_is_no_event_is_named_by_its_number(tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_no_event_is_named_by_its_number_and_the_others_match(tmp_path: Path, line: str) -> None:
     (tmp_path / "good.yml").write_text(BASE, encoding="utf-8")
-    hits, _ = rules_match([tmp_path / "good.yml"], ["{}", line])
-    with pytest.raises(InputError, match="line 1"):
-        list(hits)
+    matching = rules_match([tmp_path / "good.yml"], ['{"a.b":"x"}', line, '{"a.b":"x"}'])
+    assert [hit.event for hit in matching.hits] == [0, 2]
+    assert [refused.where for refused in matching.refused] == ["line 1"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmsec.cli.options import Home, example
+from xmsec.cli.options import Home, Output, example
 
 if TYPE_CHECKING:
     from xmsec.classify.text import Entity
 
 EXAMPLE = example("echo 身份证 11010519491231002X | xmsec classify -")
+_HEADINGS = ("line", "place", "type", "masked", "grade", "score", "token")
 
 
 class Form(StrEnum):
@@ -37,10 +38,11 @@ def classify(
     form: Annotated[Form, typer.Option("--input", help="What it holds; json and csv come in a later version.")] = Form.lines,
     lang: Annotated[Spoken | None, typer.Option("--lang", help="Of one language alone.", show_default="both")] = None,
     home: Home = None,
+    output: Output = None,
 ) -> None:
     """Say for each line what is sensitive in it: type, place, grade, a mask and a token; never the value."""
     from xmsec.cli.inputs import lines_of
-    from xmsec.cli.output import encode, write
+    from xmsec.cli.output import chosen, rows, table
     from xmsec.model.errors import PolicyError
 
     if form is not Form.lines:
@@ -50,8 +52,16 @@ def classify(
             remedy="give its text line by line: --input lines",
         )
     find = _classifier(home, lang)
-    for number, line in enumerate(lines_of(path), 1):
-        write(encode({"n": number, "entities": find(line.decode("utf-8", "replace"))}))
+    said = ((number, find(line.decode("utf-8", "replace"))) for number, line in enumerate(lines_of(path), 1))
+    if chosen(output) == "table":
+        table(_HEADINGS, (_cells(number, entity) for number, entities in said for entity in entities))
+    else:
+        rows(({"n": number, "entities": entities} for number, entities in said), output, {})
+
+
+def _cells(number: int, entity: Entity) -> list[str]:
+    place = f"{entity.start}–{entity.end}"
+    return [str(number), place, entity.type, entity.masked, entity.grade, f"{entity.score:.2f}", entity.token]
 
 
 def _classifier(home: Path | None, lang: Spoken | None) -> Callable[[str], list[Entity]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from xmsec.cli.backtest import backtest, diff
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Files or folders, also outside the content.", show_default="all")]
+
+NAMED = 20  # lines that are no events and are told one by one
 
 COLUMNS = {name: name for name in ("id", "kind", "severity", "title", "status", "entity", "where")}
 
@@ -123,21 +126,29 @@ def match(
     events: Annotated[str, typer.Option("--events", help="JSON lines, also .gz and .zst; - reads standard input.")],
     more: Annotated[list[Path] | None, typer.Argument(help="More rules.", exists=True, metavar="PATH")] = None,
     home: Home = None,
+    form: Output = None,
 ) -> int:
-    """Say which Sigma rules match which events, one JSON line a match; rules that do not load are named on stderr."""
+    """Say which Sigma rules match which events, one JSON line a match.
+
+    Rules that do not load, and lines that are no JSON object, are named on stderr; the others are matched.
+    """
     from xmsec.cli.inputs import lines_of
-    from xmsec.cli.output import encode, remark, write
+    from xmsec.cli.output import remark, rows
     from xmsec.cli.settings import settings
     from xmsec.detect.plain import rules_match
+    from xmsec.model.errors import EXIT_USAGE
 
     lines = lines_of(events)
-    hits, problems = rules_match([*rules, *(more or ())], lines, settings(home).home / "cache")
-    for problem in problems:
+    matching = rules_match([*rules, *(more or ())], lines, settings(home).home / "cache")
+    for problem in matching.problems:
         remark(f"xmsec: {problem}")
-    for hit in hits:
-        write(encode(hit))
+    rows(map(msgspec.structs.asdict, matching.hits), form, {"event": "event", "rule": "rule", "title": "title"})
     sys.stdout.flush()
-    return 1 if problems else 0
+    for refused in matching.refused[:NAMED]:
+        remark(f"xmsec: {refused}")
+    if len(matching.refused) > NAMED:
+        remark(f"xmsec: {len(matching.refused) - NAMED} more lines; {events}; one JSON object a line")
+    return EXIT_USAGE if matching.refused else 1 if matching.problems else 0
 
 
 @app.command("train", epilog=example("xmsec detectors train user-hour"))

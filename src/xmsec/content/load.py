@@ -147,7 +147,8 @@ def convert(document: Document, kind: type[T], body: Any = msgspec.UNSET, at: st
         return msgspec.convert(document.body if body is msgspec.UNSET else body, kind)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `")
-        raise document.error(what, at + place.rstrip("`").removeprefix("$")) from error
+        named = place.rstrip("`").removeprefix("$")
+        raise document.error(what, at + named, f"correct {named.lstrip('.')}" if named else "correct it") from error
 
 
 def files(dirs: Iterable[Path], folder: str, suffixes: Sequence[str] = (".yaml", ".yml")) -> list[Path]:

@@ -23,18 +23,28 @@ class Hit(msgspec.Struct, frozen=True):
     title: str
 
 
-def rules_match(
-    rules: Sequence[Path], lines: Iterable[bytes | str], cache: Path | None = None
-) -> tuple[Iterator[Hit], list[ContentError]]:
+class Matching(msgspec.Struct, frozen=True):
+    """Matches in the order of the events (and of the rules' ids), as they are consumed.
+
+    problems: the files that did not load, known at once; refused: lines that are no JSON object, as they are met.
+    """
+
+    hits: Iterator[Hit]
+    problems: list[ContentError]
+    refused: list[InputError]
+
+
+def rules_match(rules: Sequence[Path], lines: Iterable[bytes | str], cache: Path | None = None) -> Matching:
     """Match JSONL events against plain Sigma rules.
 
-    rules: files, or folders of them. Gives the matches in the order of the events (and of the rules' ids), as they are
-    consumed, and at once the files that did not load. A line that is not a JSON object raises InputError with its number.
+    rules: files, or folders of them. A line that is not a JSON object is named by its number; the others are matched.
     """
     files, problems = load_detector_paths(rule_files(rules))
     others = [file.error("no Sigma rule", "$", "match takes rules only") for file in files if file.type != "sigma"]
     ruleset, wrong = compile_rules(files, cache)
-    return _hits(ruleset, {file.id: file for file in files}, lines), [*problems, *others, *wrong]
+    refused: list[InputError] = []
+    hits = _hits(ruleset, {file.id: file for file in files}, _batches(lines, refused))
+    return Matching(hits, [*problems, *others, *wrong], refused)
 
 
 def rule_files(paths: Iterable[Path]) -> list[Path]:
@@ -46,18 +56,26 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _hits(rules: RuleSet, files: Mapping[str, DetectorFile], lines: Iterable[bytes | str]) -> Iterator[Hit]:
-    for start, batch in _batches(lines):
+def _hits(
+    rules: RuleSet, files: Mapping[str, DetectorFile], batches: Iterable[tuple[int, list[dict[str, Any]]]]
+) -> Iterator[Hit]:
+    for start, batch in batches:
         for number, matched in enumerate(rules.match_fields(batch), start):
             for name in matched:
                 yield Hit(number, files[name].rule, str(files[name].body["title"]))
 
 
-def _batches(lines: Iterable[bytes | str], size: int = 500) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _batches(
+    lines: Iterable[bytes | str], refused: list[InputError], size: int = 500
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     batch: list[dict[str, Any]] = []
     start = 0
     for number, line in enumerate(lines):
-        batch.append(_document(line, number))
+        try:
+            batch.append(_document(line, number))
+        except InputError as error:
+            refused.append(error)
+            batch.append({})
         if len(batch) == size:
             yield start, batch
             batch, start = [], number + 1

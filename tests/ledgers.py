@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,11 @@ from xmsec.ledger.dataset import Dataset, Owner
 from xmsec.ledger.entries import Entries
 from xmsec.ledger.grant import Given, Member
 from xmsec.ledger.label import Field
-from xmsec.model.ports import Outcome
+from xmsec.model.ports import Observer, Outcome
 from xmsec.model.types import Proposals
 from xmsec.runtime.assemble import keep_ledger
-from xmsec.runtime.ledgers import Ledgers, Seen
+from xmsec.runtime.ledgers import Ledgers
 from xmsec.runtime.reasons import Newest
-from xmsec.store.figures import observed, observed_datasets
-from xmsec.store.readers import Connections
 from xmsec.store.states import micros
 from xmsec.store.uses import DAY_MICROS, DayUse, add
 
@@ -68,9 +66,7 @@ def use(store: Sqlite, account: str, dataset: str, times: Iterable[datetime], sy
         add(connection, [DayUse(at // DAY_MICROS, dataset, account, system, 1, at, at) for at in moments])
 
 
-def about(home: Path, connections: Connections) -> dict[str, Any]:
-    """What a console's records say of trails and of the ledger, over a test's own home and store."""
-    seen = Seen(lambda names: observed(connections.mine(), names), lambda limit: observed_datasets(connections.mine(), limit))
-    counted = seen if (home / "store.sqlite").exists() else None  # over Elasticsearch nobody counts
+def about(home: Path, observer: Callable[[], Observer]) -> dict[str, Any]:
+    """What a console's records say of trails and of the ledger, over a test's own home. observer: of its store."""
     book = Newest(home)
-    return {"trails": followed(home), "book": book, "ledgers": Ledgers(home, book, Grades(Title("表", "table")), counted)}
+    return {"trails": followed(home), "book": book, "ledgers": Ledgers(home, book, Grades(Title("表", "table")), observer)}

@@ -54,7 +54,9 @@ def rooms(
     """Open the console's own file in a folder, and make its routes."""
     kept, connections = desk(folder, clock), Connections(folder / "store.sqlite")
     try:
-        records = Records(reader, *(answers or answering(connections, clock)), UTC, **about(folder, connections))
+        workers = not (folder / "store.sqlite").exists()  # over Elasticsearch others carry records
+        facts = {**about(folder, reader), "workers": workers}
+        records = Records(reader, *(answers or answering(connections, clock)), UTC, **facts)
         yield kept, routes(house(records, kept, clock))
     finally:
         connections.close()

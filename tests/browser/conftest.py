@@ -30,7 +30,6 @@ from xmsec.model.types import Explanation
 from xmsec.runtime.exceptions import Shelf
 from xmsec.runtime.reasons import Newest, Reasons
 from xmsec.runtime.service import Serving, application
-from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
 
@@ -105,10 +104,9 @@ def room(tmp_path: Path, issuer: Issuer | None) -> Iterator[Room]:
             lambda: SqliteReader(connections.mine()),
             *answering(connections, now, tmp_path / "content"),
             ZoneInfo("Asia/Shanghai"),
-            flows=lambda: flows(connections.mine()),
             exceptions=Shelf((), tmp_path),
             why=Reasons(GRADES, Newest(tmp_path)),
-            **about(tmp_path, connections),
+            **about(tmp_path, lambda: SqliteReader(connections.mine())),
         )
         shared = house(records, kept, now, issuer=issuer)
         serving = stack.enter_context(Serving(application(tuple, rooms=routes(shared)), "127.0.0.1", 0))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from tests import toys
 
 from xmsec.findings.incident import Cases
@@ -77,6 +78,16 @@ def _raw(source: tuple[str, str], offset: int) -> Raw:
     said = {"t": 2 * offset, "user": f"user-{offset * 7 % 5}", "action": ("read", "change", "login", "forbidden")[offset % 4]}
     line = {6: b"", 8: b"{"}.get(offset % 11, json.dumps(said).encode())
     return Raw(Position(*source, offset), EPOCH + timedelta(seconds=offset), line)
+
+
+def brought(reader: Any, datasets: Sequence[str]) -> tuple[Any, Any, Any, Any]:
+    """What a store says of streams, of what waits, and of what was observed in these datasets."""
+    return (
+        msgspec.to_builtins(dict(reader.flows()), str_keys=False),
+        list(reader.backlogs()),
+        dict(reader.observed(datasets)),
+        list(reader.observed_datasets(100)),
+    )
 
 
 def outcomes(number: int) -> list[Outcome]:

@@ -24,11 +24,10 @@ from xmsec.console.app import house, routes
 from xmsec.console.given import Records
 from xmsec.console.openapi import document
 from xmsec.console.texts import catalogue
-from xmsec.model.ports import Acts, Flow, Query
+from xmsec.model.ports import Acts, Query
 from xmsec.runtime.declared import INGEST
 from xmsec.runtime.exceptions import Shelf
 from xmsec.runtime.service import application
-from xmsec.store.figures import flows
 from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
 
@@ -103,17 +102,12 @@ def _reader(connections: Connections) -> SqliteReader:
     return SqliteReader(connections.mine())
 
 
-def _flows(connections: Connections) -> Mapping[str, Flow]:
-    return flows(connections.mine())
-
-
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     clock = Clock()
     with furnished(tmp_path, clock) as (store, connections, kept):
         acts, means = answering(connections, clock)
-        reader, figures = partial(_reader, connections), partial(_flows, connections)
-        records = Records(reader, acts, means, UTC, flows=figures, exceptions=Shelf((), tmp_path))
+        records = Records(partial(_reader, connections), acts, means, UTC, exceptions=Shelf((), tmp_path))
         shared = house(records, kept, clock, per_minute=100_000)
         shared.live.end()  # else live news would be read for ever
         ask = Asking(kept, application(tuple, rooms=routes(shared)), clock)

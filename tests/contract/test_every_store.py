@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import toys
-from tests.contract.every_store import SOURCES, Kept, Open, every_store, outcomes, records
+from tests.contract.every_store import SOURCES, Kept, Open, brought, every_store, outcomes, records
 
 from xmsec.findings.exceptions import EXPIRED
 from xmsec.findings.hidden import Hits, hits
@@ -184,6 +184,30 @@ def test_counts_by_columns_add_up(store: Open, tmp_path: Path) -> None:
         by = kept.reader.count(Query("findings"), ("severity", "detector"))
         rows = kept.reader.page(Query("findings", limit=1000)).rows
         assert by == Counter((row["severity"], row["detector"]) for row in rows)
+
+
+@stores
+def test_what_streams_brought_adds_up(store: Open, tmp_path: Path) -> None:
+    with store(tmp_path) as kept:
+        kept.commit(MADE)
+        flows, waiting, observed, datasets = brought(kept.reader, ["d"])
+    assert (waiting, observed, datasets) == ([], {}, [])
+    for stream, _ in SOURCES:
+        flow = flows.pop(stream)
+        assert (flow["records"], flow["counts"]) == (60, {"blank": 5, "parsed": 50, "rejected": 5})
+        assert flow["refused"] == {("parse", "not-json"): 5}
+        assert (flow["heard"], flow["received"]) == ("1970-01-01T01:58:00Z", "1970-01-02T00:00:00Z")
+    assert flows == {}
+
+
+@stores
+def test_what_was_observed_is_told_by_dataset(store: Open, tmp_path: Path) -> None:
+    seen = {("b", "f", "CN_MOBILE"): 2, ("a", "f", "CN_MOBILE"): 1, ("a", "g", "CN_MOBILE"): 3}
+    with store(tmp_path) as kept:
+        for _ in range(2):
+            kept.commit([msgspec.structs.replace(MADE[0], clocks={}, proposals=seen)])
+        assert kept.reader.observed(["a", "none"]) == {place: 2 * total for place, total in seen.items() if place[0] == "a"}
+        assert [list(kept.reader.observed_datasets(limit)) for limit in (1, 9)] == [["a"], ["a", "b"]]
 
 
 @stores

@@ -60,6 +60,7 @@ def test_status_says_documents_size_schema_and_age(client: Elasticsearch, prefix
     told = {one.index.removeprefix(f"{prefix}-"): one for one in status(client, NOW, prefix)}
     assert sorted(told) == [
         "acts-0",
+        "counts-0",
         "findings-0",
         "findings-2026.08",
         "findings-2026.11",

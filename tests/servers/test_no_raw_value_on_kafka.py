@@ -113,5 +113,7 @@ def test_no_value_is_in_a_topic_after_classify_or_in_the_index(kafka_bootstrap: 
         client.indices.refresh(index="_all")
         documents = list(scan(client, index="xmsec-*"))
         assert len(documents) > 3
+        counted = {document["_source"]["kind"] for document in documents if document["_index"].startswith("xmsec-counts-")}
+        assert counted >= {"records", "refused", "observed", "heard"}
         for document in documents:
             assert not leaks(json.dumps(document, ensure_ascii=False).encode()), document["_id"]

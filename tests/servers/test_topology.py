@@ -10,20 +10,24 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from elasticsearch import Elasticsearch
+from kafka import KafkaProducer
 from tests.command import XMSEC, environment
 from tests.servers import real
+from tests.servers.overseen import Overseer, overseen
 
 pytestmark = [pytest.mark.servers, pytest.mark.faults]
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 WORKERS = ("worker-1", "worker-2")
+GATEWAY = "onestop-service.gateway"
 
 
 class Machine:
@@ -104,6 +108,24 @@ def lag(urls: list[str]) -> float:
     return sum(sum(figures(url, f'xmsec_consumer_lag_records{{role="{role}"')) for url in urls for role in roles)
 
 
+def send(bootstrap: str, topic: str, line: bytes) -> None:
+    """Send one record."""
+    with closing(KafkaProducer(bootstrap_servers=bootstrap, acks="all")) as producer:
+        producer.send(topic, line).get(timeout=60)
+
+
+def assert_shown(overseer: Overseer) -> None:
+    """What workers counted is on the pages of a console that reads Elasticsearch alone."""
+    row = overseer.row(GATEWAY)
+    records_rate_times_lag_refused_late = r"nginx-json [1-9][\d,]* [1-9][\d,]*\.\d( \d\d-\d\d [\d:]{8}){2} [\d,]+ [1-9]\d* \d+ "
+    assert re.search(f"{records_rate_times_lag_refused_late}静默中", row), row  # the simulated days are over
+    page = overseer.look()
+    why = page.partition("拒收原因")[2]
+    assert f'>{GATEWAY}</a></td><td translate="no">parse</td>' in why
+    assert f"xmsec.raw.{GATEWAY}" in page.partition("工作进程积压")[2]
+    overseer.accept("onestop-service")
+
+
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[real.Server]:
     """A broker that may be killed."""
@@ -126,15 +148,19 @@ def test_the_compose_files_services_find_what_the_simulator_sends(kafka: real.Se
         for name, url in urls.items():
             real.until(lambda url=url: told(url, "/readyz") == (200, "ok\n"))  # type: ignore[misc]  # a default binds the loop's
             assert told(url, "/readyz") == (200, "ok\n"), machine.log(name)
-        fed = machine.ends("simulator", ("200", "0"))
-        sent = int(fed.stdout.split()[1])
-        with Elasticsearch(es_url) as client:
+        workers = [urls[name] for name in WORKERS]
+        with Elasticsearch(es_url) as client, overseen(client, tmp_path / "overseer") as overseer:
+            overseer.look()  # rates are told from the second look on
+            send(machine.environment("worker-1")["XMSEC_KAFKA_BOOTSTRAP"], f"xmsec.raw.{GATEWAY}", b"{broken")
+            fed = machine.ends("simulator", ("200", "0"))
+            sent = int(fed.stdout.split()[1])
             real.until(lambda: client.count(index="xmsec-findings")["count"] >= 3)
             assert client.count(index="xmsec-findings")["count"] >= 3, machine.log("worker-1")
-        workers = [urls[name] for name in WORKERS]
-        assert [len(figures(url, "xmsec_consumer_lag_records")) > 0 for url in workers] == [True, True], "both have partitions"
-        real.until(lambda: not lag(workers))
-        assert lag(workers) == 0
+            assert all(figures(url, "xmsec_consumer_lag_records") for url in workers), "both have partitions"
+            real.until(lambda: not lag(workers))
+            assert lag(workers) == 0
+            overseer.until_told(records=sent + 1, refused=1)
+            assert_shown(overseer)
         # a partition that moves, as on a slow machine, is read again from its last commit
         assert sum(sum(figures(url, 'xmsec_records_total{what="parsed"')) for url in workers) >= sent
         assert sum(sum(figures(url, "xmsec_findings_told_total")) for url in workers) >= 3

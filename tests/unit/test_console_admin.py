@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -23,8 +23,9 @@ from xmsec.console.pace import Pace
 from xmsec.console.pages.admin import chosen
 from xmsec.console.sessions import USED
 from xmsec.model.errors import ConfigError, PolicyError
+from xmsec.model.ports import Backlog
 from xmsec.runtime.service import application
-from xmsec.store.figures import flows
+from xmsec.store.read import SqliteReader
 from xmsec.store.readers import Connections
 
 PASSWORD = "correct horse battery"
@@ -133,7 +134,7 @@ def test_a_rate_is_told_from_the_second_look_on(clock: Clock) -> None:
 def test_each_stream_says_what_it_brought(tmp_path: Path) -> None:
     with closing(Sqlite(tmp_path)) as store:
         store.commit(outcomes(60))
-        found = flows(store.connection)
+        found = store.reader.flows()
     assert sum(flow.records for flow in found.values()) > 0
     assert any(flow.heard is not None for flow in found.values())
 
@@ -156,9 +157,27 @@ def test_what_is_wrong_with_the_deployment_is_told_to_who_sees_all_of_it(
     assert ("the disk is full &lt;b&gt;" in text) is told
 
 
-@pytest.mark.parametrize("path", ["/sources", "/sources/figures", "/sources/dead"])
-def test_where_nobody_counts_streams_the_page_says_where_figures_are(tmp_path: Path, clock: Clock, path: str) -> None:
-    with closing(Sqlite(tmp_path)) as store, rooms(tmp_path, lambda: store.reader, clock) as (made, known):
-        answer = Asking(made, application(tuple, rooms=known), clock)(path, authorization=bearer(made))
-    assert answer.status == 200
-    assert ("指标接口" in answer.text) is (path != "/sources/dead")
+class Carried(SqliteReader):
+    """A store that workers fill, one of whom said nothing for a while."""
+
+    def backlogs(self) -> Sequence[Backlog]:
+        raw = Backlog("classify", "xmsec.raw.toys.a", 0, 17, NOON, "toys.a")
+        return [raw, Backlog("detect", "xmsec.events", 3, 1_234, NOON - timedelta(seconds=31))]
+
+
+def test_what_workers_have_not_carried_is_shown_with_its_moment(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with closing(Sqlite(tmp_path / "elsewhere")) as store, rooms(tmp_path, lambda: Carried(store.connection), clock) as room:
+        store.commit(outcomes(60))
+        ask = Asking(room[0], application(tuple, rooms=room[1]), clock)
+        whole, one = (ask("/sources", authorization=bearer(room[0], "viewer", *systems)).text for systems in ((), ("toys",)))
+    assert "xmsec.raw.toys.a" in whole
+    assert whole.index("xmsec.events") < whole.index("1,234") < whole.index("已久未上报") < whole.index("xmsec.raw.toys.a")
+    assert ("not-json" in one, ">17<" in one, "xmsec.events" in one) == (True, True, False)
+
+
+def test_where_workers_carry_records_the_page_of_dead_letters_says_where_they_are(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with closing(Sqlite(tmp_path / "elsewhere")) as store, rooms(tmp_path, lambda: store.reader, clock) as (made, known):
+        answer = Asking(made, application(tuple, rooms=known), clock)("/sources/dead", authorization=bearer(made))
+    assert (answer.status, "xmsec dead list" in answer.text) == (200, True)

@@ -19,9 +19,11 @@ from tests.unit.test_console_guard import Asking, asking
 from xmsec.console.access import HOLDS, ROLES, granted
 from xmsec.console.pages import ledger
 from xmsec.ledger.book import Book
+from xmsec.ledger.dataset import Dataset
+from xmsec.ledger.entries import Entries
 from xmsec.ledger.use import accounts_of
 from xmsec.model.types import Entity
-from xmsec.runtime.assemble import current_ledger
+from xmsec.runtime.assemble import current_ledger, keep_ledger
 from xmsec.store.figures import observed, observed_datasets
 
 OF_CERTS = f"/ledger/dataset?name={quote(CERTS, safe='')}"
@@ -121,19 +123,6 @@ def test_what_awaits_review_is_found_page_by_page(ask: Asking, monkeypatch: pyte
     assert f">{CASES}<" in ask("/ledger?open=1&from=1", authorization=token).text
 
 
-def test_a_console_that_counts_no_labels_says_so(tmp_path: Path, store: Sqlite) -> None:
-    home = tmp_path / "apart"  # without a store of its own
-    kept(home)
-    with asking(home, lambda: store.reader) as ask:
-        for path in ("/ledger", OF_CERTS):
-            told = ask(path, authorization=bearer(ask.desk, "data-officer")).text
-            assert "不统计观察到的标签" in told
-            assert "待审标签建议" not in told
-            assert 'name="open"' not in told
-        assert ask("/ledger/review", verdict(), authorization=bearer(ask.desk, "data-officer")).status == 400
-    assert current_ledger(home)[0].revision == 1
-
-
 def test_what_is_rejected_stays_so_when_it_is_observed_again(ask: Asking, store: Sqlite, tmp_path: Path) -> None:
     token = bearer(ask.desk, "data-officer")
     ask("/ledger/review", verdict(verdict="refuse", reason="test numbers"), authorization=token)
@@ -214,6 +203,13 @@ def test_datasets_that_the_ledger_lacks_are_named_to_those_who_see_all(ask: Aski
     observe(store, {("postgres://new/<b>", "f", "CN_MOBILE"): 1})
     assert "postgres://new/&lt;b&gt;" in ask("/ledger", authorization=bearer(ask.desk)).text
     assert "postgres://new" not in ask("/ledger", authorization=bearer(ask.desk, "viewer", "city")).text
+
+
+def test_a_dataset_without_a_title_is_shown_by_its_name(tmp_path: Path) -> None:
+    plain = Entries(LEDGER.as_of, owners=LEDGER.owners, datasets=(Dataset("plain", "city", "approval"),))
+    assert keep_ledger(tmp_path, plain)[2] == []
+    with closing(Sqlite(tmp_path)) as store, asking(tmp_path, lambda: store.reader) as ask:
+        assert "<h1>" in ask("/ledger/dataset?name=plain", authorization=bearer(ask.desk)).text
 
 
 def test_what_was_observed_is_read_by_dataset(store: Sqlite) -> None:

@@ -55,7 +55,7 @@ def console(
         book = Newest(given.home)
         why, streams = reasons_of(given, book), streams_of(given)
         kept: dict[str, Any] = {"exceptions": shelf, "book": book, "why": why, "problems": problems}
-        kept |= {"trails": trails_of(given), "ledgers": ledgers_of(given, book)}
+        kept |= {"trails": trails_of(given), "ledgers": ledgers_of(given, book, lambda: reader), "workers": True}
         records = Records(lambda: reader, acts, means, given.zone, streams, **kept)
         with rooms(given, records) as made:
             app = application(tuple, problems, rooms=made.routes)

@@ -92,11 +92,11 @@ Listed = tuple[Sequence[dict[str, Any]], Mapping[Group, int], Mapping[Group, int
 
 def _in_home(home: Path | None, stream: str | None) -> Listed:
     from xmsec.cli.home import opened
-    from xmsec.store.read import SqliteReader
+    from xmsec.store.figures import dead_totals
     from xmsec.store.rows import dead_row
 
     with opened(home, write=False) as here:
-        totals = SqliteReader(here.store.connection).dead_totals()
+        totals = dead_totals(here.store.connection)
         kept = list(here.store.dead(stream))
         held = _held(here, kept, ())
         letters = [{**dead_row(one), "retry": _chance(one, held)} for one in kept]

@@ -68,16 +68,21 @@ def _indexed(given: Settings) -> Iterator[Desk]:
         yield Desk(means, tuple, given.es_url)
 
 
-def elastic_runs(client: Elasticsearch, given: Settings) -> ElasticRuns:
-    """Return the record in Elasticsearch, under a name that this process alone has."""
+def life() -> str:
+    """Return a name that this process alone has."""
     import os
     import socket
-    import time
     import uuid
+
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def elastic_runs(client: Elasticsearch, given: Settings) -> ElasticRuns:
+    """Return the record in Elasticsearch, under a name that this process alone has."""
+    import time
 
     from xmsec.cli.home import monotonic, now
     from xmsec.store.elastic_lease import Holder
     from xmsec.store.elastic_runs import Edge, ElasticRuns
 
-    name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    return ElasticRuns(client, Holder(name, given.lease_s), Edge(now, monotonic, time.sleep), given.es_prefix)
+    return ElasticRuns(client, Holder(life(), given.lease_s), Edge(now, monotonic, time.sleep), given.es_prefix)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from xmsec.console.live import Live
     from xmsec.content.streams import Stream
     from xmsec.ledger.book import Book
-    from xmsec.model.ports import Reader
+    from xmsec.model.ports import Observer, Reader
     from xmsec.respond.drive import Runs
     from xmsec.runtime.approval import Means
     from xmsec.runtime.exceptions import Shelf
-    from xmsec.runtime.ledgers import Ledgers, Seen
+    from xmsec.runtime.ledgers import Ledgers
     from xmsec.runtime.reasons import Newest, Reasons
     from xmsec.runtime.service import Problems
     from xmsec.runtime.trails import Trails
@@ -108,13 +108,13 @@ def reasons_of(given: Settings, book: Callable[[], Book]) -> Reasons:
     return Reasons(load_classifiers(content_dirs(given))[0].grades, book)
 
 
-def ledgers_of(given: Settings, book: Newest, seen: Seen | None = None) -> Ledgers:
-    """Return how a home's ledger is reviewed. seen: what the stream observed, None where nobody counts."""
+def ledgers_of(given: Settings, book: Newest, observer: Callable[[], Observer]) -> Ledgers:
+    """Return how a home's ledger is reviewed."""
     from xmsec.cli.home import content_dirs
     from xmsec.content.classifiers import load_classifiers
     from xmsec.runtime.ledgers import Ledgers
 
-    return Ledgers(given.home, book, load_classifiers(content_dirs(given))[0].grades, seen)
+    return Ledgers(given.home, book, load_classifiers(content_dirs(given))[0].grades, observer)
 
 
 def shelf_of(given: Settings) -> Shelf:
@@ -186,36 +186,35 @@ def embedded_rooms(given: Settings, lag: Lag = dict, problems: Problems = tuple)
     """
     from xmsec.cli.home import now
     from xmsec.console.given import Records
-    from xmsec.runtime.ledgers import Seen
     from xmsec.runtime.reasons import Newest
     from xmsec.store.acts import SqliteActs
-    from xmsec.store.figures import flows, observed, observed_datasets, recorded
+    from xmsec.store.figures import recorded
     from xmsec.store.lock import PLAYBOOKS, HomeLock
     from xmsec.store.read import SqliteReader
     from xmsec.store.readers import Connections
     from xmsec.store.runs import Runs as SqliteRuns
 
     connections = Connections(given.store_path)
+
+    def reader() -> SqliteReader:
+        return SqliteReader(connections.mine())
+
     book = Newest(given.home)
     runs = SqliteRuns(connections.mine, now, lambda: HomeLock(given.home, PLAYBOOKS))
     try:
-        seen = Seen(
-            lambda names: observed(connections.mine(), names), lambda limit: observed_datasets(connections.mine(), limit)
-        )
         records = Records(
-            lambda: SqliteReader(connections.mine()),
+            reader,
             SqliteActs(connections.mine),
-            means_of(given, runs, lambda: SqliteReader(connections.mine())),
+            means_of(given, runs, reader),
             given.zone,
             streams_of(given),
-            lambda: flows(connections.mine()),
             lag,
-            shelf_of(given),
-            book,
-            reasons_of(given, book),
-            problems,
-            trails_of(given, lambda: recorded(connections.mine())),
-            ledgers_of(given, book, seen),
+            exceptions=shelf_of(given),
+            book=book,
+            why=reasons_of(given, book),
+            problems=problems,
+            trails=trails_of(given, lambda: recorded(connections.mine())),
+            ledgers=ledgers_of(given, book, reader),
         )
         with rooms(given, records) as made:
             yield made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,7 +94,7 @@ def worker(
         )
         control.taken = partial(_taken, control.roads, meter, responder)
         control.taken(deployment)
-        with control.watching(own):
+        with control.watching(own), _told(client, given.es_prefix, meter, own):
             work(control.roads, place, wanted, _sink(client, given.es_prefix) if "index" in wanted else None)
 
 
@@ -159,6 +159,23 @@ def _watched(meter: Meter, host: str, port: int) -> Iterator[None]:
     with Serving(with_problems(health(lambda: meter.metrics(now()), meter.problems)), host, port) as serving:
         remark(f"metrics {serving.url}/metrics")
         yield
+
+
+def _told(client: Elasticsearch, prefix: str, meter: Meter, own: Cluster) -> AbstractContextManager[None]:
+    """Tell Elasticsearch what this process counts."""
+    from xmsec.cli.desk import life
+    from xmsec.cli.home import now
+    from xmsec.runtime.faust.telling import telling
+    from xmsec.store.elastic_counts import Life, Telling
+
+    told = Telling(client, Life(life(), now()), prefix)
+    streams = {own.raw(stream): stream for stream in own.streams}
+
+    def tell() -> None:
+        at = now()
+        told.tell(meter.counted(streams, at), at)
+
+    return telling(tell)
 
 
 def _responder(client: Elasticsearch, given: Settings, deployment: Deployment) -> Responder:

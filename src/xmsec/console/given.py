@@ -11,14 +11,13 @@ from xmsec.content.streams import Stream
 from xmsec.ledger.book import Book
 from xmsec.ledger.entries import Entries
 from xmsec.model.clock import EPOCH
-from xmsec.model.ports import Acts, Flow, Reader
+from xmsec.model.ports import Acts, Reader
 from xmsec.runtime.approval import Means
 from xmsec.runtime.exceptions import Shelf
 from xmsec.runtime.ledgers import Ledgers
 from xmsec.runtime.reasons import Reason
 from xmsec.runtime.trails import Trails
 
-Flows = Callable[[], Mapping[str, Flow] | None]
 Lag = Callable[[], Mapping[tuple[str, ...], float]]
 
 
@@ -35,18 +34,15 @@ def unwritten() -> Book:
     return Book(Entries(as_of=EPOCH, revision=0))
 
 
-def unknown() -> None:
-    """Say that nobody counts what streams bring."""
-
-
 class Records(msgspec.Struct, frozen=True):
     """What the console shows and changes.
 
     reader: opens what is read from, once a request; acts: where decisions on incidents are recorded; means: what they are
-    answered with; zone: of the times shown; streams: of the content; flows: what they brought, None where nobody counts; lag:
-    (stream, partition) → bytes that were not read yet; exceptions: where they lie, None: none are made here;
-    book: the ledger, as it is now; why: reasons of a grade; problems: why the deployment is not ready, or not whole, a line
-    each; trails: what they are followed over, None: none are; ledgers: how the ledger is reviewed, None: it is not.
+    answered with; zone: of the times shown; streams: of the content; lag: (stream, partition) → bytes that were not read yet;
+    workers: whether others carry the records, who say themselves what they did not carry; exceptions: where they lie, None:
+    none are made here; book: the ledger, as it is now; why: reasons of a grade; problems: why the deployment is not ready, or
+    not whole, a line each; trails: what they are followed over, None: none are; ledgers: how the ledger is reviewed, None: it
+    is not.
     """
 
     reader: Callable[[], Reader]
@@ -54,8 +50,8 @@ class Records(msgspec.Struct, frozen=True):
     means: Means
     zone: tzinfo
     streams: Mapping[str, Stream] = {}
-    flows: Flows = unknown
     lag: Lag = dict
+    workers: bool = False
     exceptions: Shelf | None = None
     book: Callable[[], Book] = unwritten
     why: Why = unexplained

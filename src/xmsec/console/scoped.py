@@ -9,7 +9,7 @@ import msgspec
 
 from xmsec.console.access import EVERY, Permission, Principal
 from xmsec.model.errors import PolicyError
-from xmsec.model.ports import Page, Query, Reader, Table, Use, UseQuery
+from xmsec.model.ports import Backlog, Flow, Page, Query, Reader, Table, Use, UseQuery
 
 _BY_SYSTEM: frozenset[Table] = frozenset(("findings", "incidents", "dead", "coverage"))
 AT_ONCE = 500  # ids in one question
@@ -43,6 +43,18 @@ class Scoped:
     def uses(self, query: UseQuery) -> Sequence[Use]:
         """Return use in events of the systems that may be seen."""
         return self._reader.uses(msgspec.structs.replace(query, systems=self._reached(query.systems or None)))
+
+    def flows(self) -> Mapping[str, Flow]:
+        """Return what the streams of those systems brought."""
+        return {name: flow for name, flow in self._reader.flows().items() if self.reaches(name)}
+
+    def backlogs(self) -> Sequence[Backlog]:
+        """Return what waits of the streams of those systems; to who sees all of them, also what waits between hops."""
+        return [one for one in self._reader.backlogs() if self.reaches(one.stream)]
+
+    def reaches(self, stream: str) -> bool:
+        """Whether a stream is of a system that may be seen."""
+        return EVERY in self._systems or stream.partition(".")[0] in self._systems
 
     def one(self, table: Table, record: str) -> dict[str, object] | None:
         """Return the record of this id, or None when there is none that may be seen."""

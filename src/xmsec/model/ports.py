@@ -293,9 +293,29 @@ class Reader(Protocol):
         """Return who used what how often, each account, dataset and system once."""
         ...
 
+    def flows(self) -> Mapping[str, Flow]:
+        """Return what each stream brought."""
+        ...
+
+    def backlogs(self) -> Sequence[Backlog]:
+        """Return what workers had not carried when they last said so, by role and partition; nothing where there are none."""
+        ...
+
+
+class Observer(Protocol):
+    """What a Reader knows besides of datasets, which have a system in the ledger alone."""
+
+    def observed(self, datasets: Sequence[str]) -> Proposals:
+        """Return what was seen in which field of these datasets: (dataset, field, type) → spans."""
+        ...
+
+    def observed_datasets(self, limit: int) -> Sequence[str]:
+        """Return the first names of all datasets in which something was seen."""
+        ...
+
 
 class Flow(msgspec.Struct, frozen=True):
-    """What became of one stream's records since its home began.
+    """What became of one stream's records: in a home since it began, of workers while what they counted is kept.
 
     records: all that came; counts: by what became of them; refused: (leg, reason) → dead letters; heard: the latest event time;
     received: when the last record or tick came.
@@ -306,6 +326,17 @@ class Flow(msgspec.Struct, frozen=True):
     refused: Mapping[tuple[str, str], int] = {}
     heard: datetime | None = None
     received: datetime | None = None
+
+
+class Backlog(msgspec.Struct, frozen=True, order=True):
+    """Messages of a partition that a role had not carried when its worker last said so. stream: of a raw topic, else empty."""
+
+    role: str
+    topic: str
+    partition: int
+    messages: int
+    told: datetime
+    stream: str = ""
 
 
 class Acts(Protocol):

@@ -13,18 +13,12 @@ from xmsec.content.classifiers import Grades
 from xmsec.ledger.book import Book
 from xmsec.ledger.review import accept, propose
 from xmsec.model.errors import InputError
-from xmsec.model.types import Label, Level, Proposals
+from xmsec.model.ports import Observer
+from xmsec.model.types import Label, Level
 from xmsec.runtime.assemble import Read, revise
 from xmsec.runtime.reasons import Newest
 
 Place = tuple[str, str, str]  # dataset, field, type
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What the stream observed. of: counts of these datasets; datasets: the first names of all that were observed."""
-
-    of: Callable[[Sequence[str]], Proposals]
-    datasets: Callable[[int], Sequence[str]]
 
 
 class Proposed(msgspec.Struct, frozen=True):
@@ -53,11 +47,12 @@ class Verdict(msgspec.Struct, frozen=True):
 class Ledgers:
     """What is read and reviewed.
 
-    book: the newest revision; grades: of types that the ledger does not grade; seen: None where nobody counts.
+    book: the newest revision; grades: of types that the ledger does not grade; observer: says what
+    the stream observed.
     """
 
-    def __init__(self, home: Path, book: Newest, grades: Grades, seen: Seen | None) -> None:
-        self.seen, self.book = seen, book
+    def __init__(self, home: Path, book: Newest, grades: Grades, observer: Callable[[], Observer]) -> None:
+        self.observer, self.book = observer, book
         self._home, self._grades = home, grades
         self._one = Lock()  # the file's own lock does not wait
 
@@ -89,9 +84,9 @@ class Ledgers:
 
     def _proposed(self, book: Book, datasets: Sequence[str], now: datetime) -> list[Proposed]:
         known = [name for name in datasets if book.dataset(name) is not None]
-        if self.seen is None or not known:
+        if not known:
             return []
-        counts = self.seen.of(known)
+        counts = self.observer().observed(known)
         seen: dict[tuple[str, str], int] = {}
         for (dataset, field, _), number in counts.items():
             seen[dataset, field] = seen.get((dataset, field), 0) + number

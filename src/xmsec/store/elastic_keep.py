@@ -1,6 +1,6 @@
 """How long records stay in Elasticsearch, and what is there: whole months go, findings before the incidents that hold them.
 
-Sums of use stay longer, so that a grant that nobody uses is seen as such.
+Sums of use, and what workers counted, stay longer, so that a grant that nobody uses is seen as such.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xmsec.store.elastic_ensure import Present, present
-from xmsec.store.elastic_schema import FINDINGS, INCIDENTS, PREFIX, SINGLE, USES
+from xmsec.store.elastic_schema import COUNTS, FINDINGS, INCIDENTS, PREFIX, SINGLE, USES
 from xmsec.store.uses import KEPT_DAYS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """What went, or would go: indices of findings and of use with their documents, and incidents."""
+    """What went, or would go: indices of findings, use and counts with their documents, and incidents."""
 
     indices: Sequence[Held]
     incidents: int
@@ -50,13 +50,14 @@ def status(client: Elasticsearch, now: datetime, prefix: str = PREFIX) -> Iterat
 def prune(client: Elasticsearch, now: datetime, days: int, prefix: str = PREFIX, *, rehearse: bool = False) -> Pruned:
     """Delete the months that ended more than so many days ago, then the incidents none of whose findings is left.
 
-    Months of use go when they are over by as many days as the embedded store keeps them, where that is later.
+    Months of use and of counts go when they are over by as many days as the embedded store keeps them, where that is later.
 
     What people set on a finding goes with it, never before; what they set on an incident goes after its last finding. Killed in
     between, the next run deletes the rest. rehearse: only say what would go.
     """
     first_kept = _first_kept(now, days)
-    kept_from = {FINDINGS.name: first_kept, USES.name: _first_kept(now, max(days, KEPT_DAYS))}
+    longer = _first_kept(now, max(days, KEPT_DAYS))
+    kept_from = {FINDINGS.name: first_kept, USES.name: longer, COUNTS.name: longer}
     months = ((one, _ended(one)) for one in present(client, prefix))
     old = {one.name: one.index for one, ended in months if ended and ended <= kept_from[one.table.name]}
     gone = [held for held in status(client, now, prefix) if held.index in old]
@@ -84,9 +85,9 @@ def _delete(client: Elasticsearch, alias: str, query: Mapping[str, Any]) -> int:
 
 
 def _ended(one: Present) -> datetime | None:
-    """Return when the month of an index of findings or of use was over; others are not cut into months."""
+    """Return when the month of an index of findings, use or counts was over; others are not cut into months."""
     month = one.name.rpartition("-")[2]
-    if one.table not in (FINDINGS, USES) or month == SINGLE:
+    if one.table not in (FINDINGS, USES, COUNTS) or month == SINGLE:
         return None
     start = datetime.strptime(month, "%Y.%m").replace(tzinfo=UTC)
     return (start + timedelta(days=31)).replace(day=1)

@@ -6,19 +6,20 @@ the rows of a page; findings of incidents are found by what the incidents name.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from xmsec.model.clock import EPOCH, rfc3339
-from xmsec.model.errors import ConfigError, InputError
-from xmsec.model.ports import Page, Query, Use, UseQuery
-from xmsec.model.types import STATUSES, Incident
+from xmsec.model.errors import ConfigError
+from xmsec.model.ports import Backlog, Flow, Page, Query, Use, UseQuery
+from xmsec.model.types import STATUSES, Incident, Proposals
+from xmsec.store import cursor
+from xmsec.store.elastic_counts import ElasticCounts
 from xmsec.store.elastic_error import answering
 from xmsec.store.elastic_schema import PREFIX
 from xmsec.store.elastic_uses import ElasticUses
@@ -59,6 +60,7 @@ class ElasticReader:
 
     def __init__(self, client: Elasticsearch, prefix: str = PREFIX) -> None:
         self._client, self._prefix = client, prefix
+        self._counts = ElasticCounts(client, prefix)
 
     def page(self, query: Query, after: str | None = None) -> Page:
         """Return one page in a total order. Raises ConfigError for an unknown column, InputError for a foreign cursor."""
@@ -68,12 +70,12 @@ class ElasticReader:
         order = tuple(dict.fromkeys((field, _field(query, "time", ("time",)), "id")))
         terms = [self._filter(query)]
         if after is not None:
-            terms.append(_beyond(order, way, _cursor(after, len(order))))
+            terms.append(_beyond(order, way, cursor.place(after, GenericAlias(tuple, (int | str,) * len(order)))))
         hits = (self._measured if name in _MEASURED else self._hits)(query, terms, order, way)
         rows = [hit["_source"] for hit in hits[: query.limit]]
         following = None
         if len(hits) > query.limit:
-            following = base64.urlsafe_b64encode(msgspec.json.encode(hits[query.limit - 1]["sort"])).decode()
+            following = cursor.written(hits[query.limit - 1]["sort"])
         return Page(self._findings(rows) if query.table == "findings" else self._incidents(rows), following)
 
     def _hits(self, query: Query, terms: Sequence[Mapping[str, Any]], order: Sequence[str], way: str) -> list[dict[str, Any]]:
@@ -134,6 +136,22 @@ class ElasticReader:
     def uses(self, query: UseQuery) -> Sequence[Use]:
         """Return who used what how often."""
         return ElasticUses(self._client, self._prefix).asked(query)
+
+    def flows(self) -> Mapping[str, Flow]:
+        """Return what each stream brought, as workers counted it."""
+        return self._counts.flows()
+
+    def backlogs(self) -> Sequence[Backlog]:
+        """Return what workers had not carried when they last said so."""
+        return self._counts.backlogs()
+
+    def observed(self, datasets: Sequence[str]) -> Proposals:
+        """Return what was seen in which field of these datasets."""
+        return self._counts.observed(datasets)
+
+    def observed_datasets(self, limit: int) -> Sequence[str]:
+        """Return the first names of all datasets in which something was seen."""
+        return self._counts.observed_datasets(limit)
 
     def _buckets(self, query: Query, columns: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
         composite: dict[str, Any] = {"size": BUCKETS, "sources": columns}
@@ -307,13 +325,3 @@ def _incident(row: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[
         row.pop(name, None)
     related = [other["id"] for other in others if other["entity"] == row["entity"] and other["id"] != row["id"]]
     return {**row, "related": related, "status": row.get("status") or UNTOUCHED, "assignee": row.get("assignee") or None}
-
-
-def _cursor(text: str, length: int) -> list[int | str]:
-    try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=list[int | str])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
-    if len(place) != length:
-        raise InputError("bad-cursor", remedy="take it from the page before, in the same order")
-    return place

@@ -16,7 +16,7 @@ import msgspec
 from xmsec.model.types import Finding
 
 PREFIX = "xmsec"
-SCHEMA = 5  # grows with every change of a mapping; `index ensure` takes older indices along
+SCHEMA = 6  # grows with every change of a mapping; `index ensure` takes older indices along
 SINGLE = "0"  # the suffix of a table's first index, and of its only one when it is not cut into months
 
 _DATE = {"type": "date"}
@@ -60,6 +60,11 @@ _USE = {  # one account's use of a dataset on a day; and, of each thread of reco
     **dict.fromkeys(("first", "last"), _NUMBER),  # microseconds since 1970: a date keeps milliseconds
     "day": _DATE,
     "sources": _KEPT,
+}
+_COUNT = {  # what one life of a worker counted so far; and, of each partition, how things stand
+    **dict.fromkeys(("kind", "life", "stream", "what", "leg", "reason", "dataset", "field", "type"), _WORD),
+    **dict.fromkeys(("role", "topic", "partition"), _WORD),
+    **dict.fromkeys(("total", "heard", "received", "at"), _NUMBER),  # times in microseconds, as those of use
 }
 _RUN = {  # one document a run: its last entry's facts to search by, all entries, and who goes on with it
     **dict.fromkeys(("run", "playbook", "incident", "kind", "step", "by", "hash", "holder"), _WORD),
@@ -137,8 +142,9 @@ TABLES = (
     Table("runs", _RUN),
     Table("acts", _ACT),
     Table("uses", _USE),
+    Table("counts", _COUNT),
 )
-FINDINGS, INCIDENTS, _, RUNS, ACTS, USES = TABLES
+FINDINGS, INCIDENTS, _, RUNS, ACTS, USES, COUNTS = TABLES
 
 
 def finding_index(finding: Finding, prefix: str = PREFIX) -> str:

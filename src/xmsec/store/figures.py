@@ -67,7 +67,7 @@ def flows(connection: sqlite3.Connection) -> Mapping[str, Flow]:
         of = by.setdefault(stream, {})
         of[what] = of.get(what, 0) + total
     refused: dict[str, dict[tuple[str, str], int]] = {}
-    for stream, leg, reason, total in connection.execute("SELECT stream, leg, reason, total FROM dead_totals"):
+    for (stream, leg, reason), total in dead_totals(connection).items():
         refused.setdefault(stream, {})[leg, reason] = total
     clocks: dict[str, list[Clock]] = {}
     for stream, body in connection.execute("SELECT stream, body FROM clocks"):
@@ -82,6 +82,12 @@ def flows(connection: sqlite3.Connection) -> Mapping[str, Flow]:
         )
         for name in {*by, *refused, *clocks}
     }
+
+
+def dead_totals(connection: sqlite3.Connection) -> Mapping[tuple[str, str, str], int]:
+    """Return how many records were refused, listed or not: (stream, leg, reason) → total."""
+    rows = connection.execute("SELECT stream, leg, reason, total FROM dead_totals ORDER BY stream, leg, reason")
+    return {(stream, leg, reason): total for stream, leg, reason, total in rows}
 
 
 def _latest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import sqlite3
 from collections import Counter
@@ -14,9 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from xmsec.model.clock import EPOCH, FAR, from_rfc3339, rfc3339
-from xmsec.model.errors import ConfigError, InputError
-from xmsec.model.ports import Page, Query, Use, UseQuery
-from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Rejected, Source
+from xmsec.model.errors import ConfigError
+from xmsec.model.ports import Backlog, Flow, Page, Query, Use, UseQuery
+from xmsec.model.types import SEVERITIES, Finding, Incident, Position, Proposals, Rejected, Source
+from xmsec.store import cursor, figures
 from xmsec.store.narrow import narrow
 from xmsec.store.rows import UNTOUCHED, dead_row, finding_row, incident_row, words
 from xmsec.store.states import from_micros, micros
@@ -28,6 +27,7 @@ _VALUES = 500  # values in one statement; SQLite takes 32,766
 
 Kind = Literal["text", "number", "time", "severity", "several"]  # several: to filter by alone, a place for the values in it
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what SQLite can compare with
+_Place = tuple[Int64 | str, Int64, str]  # in an order: of a row's column, time and id
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -162,14 +162,14 @@ class SqliteReader:
         where, values = self._terms(query, shape)
         if after is not None:
             where.append(f"({names}) {'<' if way == 'DESC' else '>'} (?, ?, ?)")
-            values += _cursor(after)
+            values += cursor.place(after, _Place)
         sort = f"ORDER BY {', '.join(f'{place} {way}' for place in places)}"
         filtered = f"FROM {_source(shape, (names, *where))} WHERE {' AND '.join(where)} {sort} LIMIT ?"
         if shape.row:  # bodies are read of the page's rows alone, not of all that are sorted
             filtered = f"FROM {_source(shape, (shape.body,))} WHERE {shape.row} IN (SELECT {shape.row} {filtered}) {sort}"
         found = self._connection.execute(f"SELECT {names}, {shape.body} {filtered}", (*values, query.limit + 1)).fetchall()
         rows = [self._rows[query.table](row[3:]) for row in found[: query.limit]]
-        return Page(rows, _cursor_text(found[query.limit - 1][:3]) if len(found) > query.limit else None)
+        return Page(rows, cursor.written(found[query.limit - 1][:3]) if len(found) > query.limit else None)
 
     def count(self, query: Query, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
         """Return how many rows there are for each combination of the named columns; none named: of all, under ().
@@ -221,10 +221,21 @@ class SqliteReader:
         """Return who used what how often."""
         return asked(self._connection, query)
 
-    def dead_totals(self) -> Mapping[tuple[str, str, str], int]:
-        """Return how many records were refused, listed or not: (stream, leg, reason) → total."""
-        rows = self._connection.execute("SELECT stream, leg, reason, total FROM dead_totals ORDER BY stream, leg, reason")
-        return {(stream, leg, reason): total for stream, leg, reason, total in rows}
+    def flows(self) -> Mapping[str, Flow]:
+        """Return what each stream brought."""
+        return figures.flows(self._connection)
+
+    def backlogs(self) -> Sequence[Backlog]:
+        """Return nothing: one process does all, and says itself what it did not read yet."""
+        return ()
+
+    def observed(self, datasets: Sequence[str]) -> Proposals:
+        """Return what was seen in which field of these datasets."""
+        return figures.observed(self._connection, datasets)
+
+    def observed_datasets(self, limit: int) -> Sequence[str]:
+        """Return the first names of all datasets in which something was seen."""
+        return figures.observed_datasets(self._connection, limit)
 
     def told(self, scan: Collection[Source]) -> Iterator[dict[str, Any]]:
         """Return the findings that are final and were told while these partitions were scanned, by (time, id).
@@ -386,15 +397,3 @@ def _written(value: Any, kind: Kind) -> str:
     if kind == "severity":
         return str(SEVERITIES[value])
     return rfc3339(from_micros(value)) if kind == "time" else str(value)
-
-
-def _cursor_text(place: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
-
-
-def _cursor(text: str) -> list[Any]:
-    try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(text.encode()), type=tuple[Int64 | str, Int64, str])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise InputError("bad-cursor", remedy="take it from the page before, unchanged") from error
-    return list(place)

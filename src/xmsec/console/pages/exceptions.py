@@ -85,7 +85,7 @@ def make(ask: Ask) -> Response:
     ask.note("exception.added", placed.file.id, **said, covered=str(len(ids)))
     if not ask.partial:
         return ask.go("/findings/exceptions")
-    answer = ask.page("exceptions_made.html", file=placed.file, covered=len(ids), at_once=ask.house.records.flows() is not None)
+    answer = ask.page("exceptions_made.html", file=placed.file, covered=len(ids), at_once=not ask.house.records.workers)
     answer.headers["hx-trigger-after-swap"] = "excepted"
     return answer
 

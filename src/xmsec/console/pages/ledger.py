@@ -33,14 +33,14 @@ DONE = {ACCEPT: "accepted", REFUSE: "refused", REOPEN: "reopened"}
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A dataset in the list. bare: fields without a label; open: proposals that nobody decided on, None where nobody counts."""
+    """A dataset in the list. bare: fields without a label; open: proposals that nobody decided on."""
 
     dataset: Dataset
     owner: Owner
     level: Level | None
     bare: int
     searched: str
-    open: int | None = None
+    open: int = 0
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -91,8 +91,7 @@ def listed(ask: Ask) -> Response:
         return ask.problem(404, ask.t("ledger.elsewhere"))
     asked, book, inside = ask.request.query_params, ledgers.book(), _inside(ask)
     text, system, grade = (asked.get(name, "").strip()[:CHARACTERS] for name in ("q", "system", "grade"))
-    counted = ledgers.seen is not None
-    wanted = Wanted(text, system, grade, "bare" in asked, "open" in asked and counted)
+    wanted = Wanted(text, system, grade, "bare" in asked, "open" in asked)
     every = [line for line in _lines(book) if inside(line.dataset.system)]
     found = [line for line in every if wanted.matches(line)]
     start = int(asked.get("from", "0")) if asked.get("from", "0").isdecimal() and len(asked.get("from", "0")) < 9 else 0
@@ -101,7 +100,6 @@ def listed(ask: Ask) -> Response:
         "ledger.html",
         lines=lines,
         wanted=wanted,
-        counted=counted,
         start=start,
         end=end,
         before=max(0, start - (WALKED if wanted.open else ROWS)),
@@ -176,7 +174,6 @@ def _dataset(ask: Ask, name: str, status: int = 200, problem: str = "") -> Respo
         revision=book.revision,
         open=[one for one in proposed if one.place not in refused],
         refused=_decided(proposed, refused),
-        counted=ledgers.seen is not None,
         uses=uses[:ROWS],
         granted=len(uses),
         levels=LEVELS,
@@ -218,8 +215,8 @@ def _walked(ask: Ask, ledgers: Ledgers, found: Sequence[Line], start: int, only_
 
 def _with_proposals(ask: Ask, ledgers: Ledgers, lines: Sequence[Line]) -> list[Line]:
     names = [line.dataset.name for line in lines]
-    if ledgers.seen is None or not names:
-        return list(lines)
+    if not names:
+        return []
     proposed, refused = ledgers.proposals(names, ask.house.now()), Refusals(ask.house.keep).of(names)
     return [
         msgspec.structs.replace(line, open=sum(one.place not in refused for one in proposed[line.dataset.name]))
@@ -229,9 +226,9 @@ def _with_proposals(ask: Ask, ledgers: Ledgers, lines: Sequence[Line]) -> list[L
 
 def _unknown(ask: Ask, ledgers: Ledgers, book: Book) -> Sequence[str]:
     """Return datasets that the stream speaks of and the ledger does not: without a system, for those who see all."""
-    if ledgers.seen is None or EVERY not in ask.who.reaches("ledger.read"):
+    if EVERY not in ask.who.reaches("ledger.read"):
         return []
-    return [name for name in ledgers.seen.datasets(UNKNOWN) if book.dataset(name) is None]
+    return [name for name in ledgers.observer().observed_datasets(UNKNOWN) if book.dataset(name) is None]
 
 
 def _uses(ask: Ask, book: Book, found: Dataset) -> Sequence[Use]:

@@ -14,10 +14,11 @@ from xmsec.console.access import EVERY, Permission
 from xmsec.console.ask import Ask, Page, View
 from xmsec.content.streams import Stream
 from xmsec.model.clock import rfc3339
-from xmsec.model.ports import Flow, Query
+from xmsec.model.ports import Backlog, Flow, Query
 
 ROWS = 50
 STORE = "store.sqlite"
+OLD = timedelta(seconds=30)  # workers say it every 5 s
 SILENCES = 200  # findings that are looked through for the latest of each stream
 
 
@@ -30,7 +31,11 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """One stream as the page shows it. flow: None where nothing of it is known; rate: records a second, None: not yet known."""
+    """One stream as the page shows it.
+
+    flow: None where nothing of it is known; rate: records a second, None: not yet known; lag: bytes that this process, or
+    messages that workers did not read yet.
+    """
 
     id: str
     stream: Stream | None
@@ -56,6 +61,16 @@ class Source(msgspec.Struct, frozen=True):
         return rfc3339(self.flow.received) if self.flow and self.flow.received else ""
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """What a role had not carried of a topic. told: of the partition that was spoken of longest ago; old: no more."""
+
+    role: str
+    topic: str
+    messages: int
+    told: str
+    old: bool
+
+
 def listed(ask: Ask) -> Response:
     """Show all streams that who asks may see, and what is wrong; the house's own health to who may see all systems."""
     health = _health(ask) if EVERY in ask.who.reaches("sources.read") else None
@@ -69,15 +84,17 @@ def figures(ask: Ask) -> Response:
 
 def figures_of(ask: Ask, permission: Permission) -> Mapping[str, Any]:
     """Return what all streams brought that a permission reaches."""
-    flows = ask.house.records.flows()
-    reached = ask.who.reaches(permission)
-    names = sorted({*ask.house.records.streams, *(flows or {})})
-    seen = [name for name in names if EVERY in reached or name.partition(".")[0] in reached]
-    sources = _sources(ask, seen, flows)
-    refused = [(name, *why, total) for name in seen if flows and name in flows for why, total in flows[name].refused.items()]
+    reader = ask.reader(permission)
+    every, backlogs = ask.house.records.reader().flows(), reader.backlogs()
+    rates = ask.house.pace.rates({name: flow.records for name, flow in every.items()})  # of one house, whoever asks first
+    flows = {name: flow for name, flow in every.items() if reader.reaches(name)}
+    seen = sorted({*filter(reader.reaches, ask.house.records.streams), *flows})
+    sources = _sources(ask, seen, flows, rates, _lag(ask, backlogs))
+    refused = [(name, *why, total) for name, flow in flows.items() for why, total in flow.refused.items()]
     return {
         "sources": sources,
-        "known": flows is not None,
+        "workers": ask.house.records.workers,
+        "waiting": _waiting(backlogs, ask.house.now()),
         "refused": sorted(refused, key=lambda one: (-one[-1], one)),
         "heard": sum(one.flow is not None for one in sources),
         "records": sum(one.flow.records for one in sources if one.flow),
@@ -96,28 +113,46 @@ def _health(ask: Ask) -> Health:
 
 def dead(ask: Ask) -> Response:
     """Show the latest records that were refused: where they stand and why, never what they hold."""
-    if ask.house.records.flows() is None:
-        return ask.page("sources_dead.html", rows=(), next=None, stream="")
+    if ask.house.records.workers:
+        return ask.page("sources_dead.html", rows=(), next=None, stream="", workers=True)
     stream = ask.request.query_params.get("stream", "")
     where: dict[str, tuple[str, ...]] = {"stream": (stream,)} if stream else {}
     page = ask.reader("sources.read").page(Query("dead", where, limit=ROWS), ask.request.query_params.get("after"))
     part = "sources_dead_rows.html" if ask.partial else "sources_dead.html"
-    return ask.page(part, rows=page.rows, next=page.next, stream=stream)
+    return ask.page(part, rows=page.rows, next=page.next, stream=stream, workers=False)
 
 
-def _sources(ask: Ask, names: Sequence[str], flows: Mapping[str, Flow] | None) -> list[Source]:
-    rates = ask.house.pace.rates({name: flow.records for name, flow in flows.items()}) if flows is not None else None
-    lag: dict[str, int] = {}
-    for (name, *_), behind in ask.house.records.lag().items():
-        lag[name] = lag.get(name, 0) + int(behind)
+def _sources(
+    ask: Ask, names: Sequence[str], flows: Mapping[str, Flow], rates: Mapping[str, float] | None, lag: Mapping[str, int]
+) -> list[Source]:
     told = _silences(ask)
     sources = []
     for name in names:
-        stream, flow = ask.house.records.streams.get(name), (flows or {}).get(name)
+        stream, flow = ask.house.records.streams.get(name), flows.get(name)
         silent = _silent(stream, flow, ask.house.now())
         rate = None if rates is None or flow is None else rates.get(name, 0.0)
         sources.append(Source(name, stream, flow, rate, lag.get(name), silent, told.get(name, "")))
     return sorted(sources, key=lambda one: (not one.silent, one.flow is None, one.id))
+
+
+def _lag(ask: Ask, backlogs: Sequence[Backlog]) -> Mapping[str, int]:
+    """Return what was not read yet of each stream, by this process or by workers."""
+    lag: dict[str, int] = {}
+    for (name, *_), behind in ask.house.records.lag().items():
+        lag[name] = lag.get(name, 0) + int(behind)
+    for one in backlogs:
+        lag[one.stream] = lag.get(one.stream, 0) + one.messages
+    return lag
+
+
+def _waiting(backlogs: Sequence[Backlog], now: datetime) -> Sequence[Waiting]:
+    """Add up partitions, those of which nothing was said for the longest time first."""
+    by: dict[tuple[str, str], list[Backlog]] = {}
+    for one in backlogs:
+        by.setdefault((one.role, one.topic), []).append(one)
+    found = [(min(one.told for one in some), *key, sum(one.messages for one in some)) for key, some in sorted(by.items())]
+    told = [Waiting(role, topic, total, rfc3339(at), now - at > OLD) for at, role, topic, total in found]
+    return sorted(told, key=lambda one: not one.old)
 
 
 def _silences(ask: Ask) -> Mapping[str, str]:

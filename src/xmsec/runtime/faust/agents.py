@@ -112,6 +112,7 @@ class Enrich:
         if told is None:
             return ()
         self._meter.count(told[1])
+        self._meter.clocks.update((one.source, one.clock) for one in told[0][:1])
         return [
             Message(self._events, place, frames.pack(one), smaller=without_the_largest) for place, one in enumerate(told[0])
         ]

@@ -96,6 +96,7 @@ class Classify:
         road = self._roads.newest
         taken = tokenise(records, road)
         self._post.meter.count(taken.counts)
+        self._post.meter.observe(taken.proposals)
         messages = [
             Message(self._tokened, frames.partition_of_source(frame.source, self._count), value, smaller=self._smaller)
             for frame in hops.by_source(taken, road)

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from xmsec.model.types import Finding
+from xmsec.model.ports import Backlog
+from xmsec.model.types import Clock, Finding, Proposals, Rejected, Source
 from xmsec.runtime.metrics import Metric, Rows, budgets, counted, counter, gauge
+from xmsec.store.elastic_counts import Counted, Kind
 
 Counts = Mapping[tuple[str, str, str], int]
+PLACES = 50_000  # fields with a type that one life remembers, some 400 bytes each: a log may name fields without an end
 
 
 class Meter:
@@ -18,7 +21,7 @@ class Meter:
 
     zone: of the days that budgets are for; per_day: each model's budget, detector → entities; release: the number of what was
     published and is gone by. apps: by role; tables: by name; waits: what is being waited for now, by role;
-    more: further families.
+    clocks: of the source partitions that it carried; more: further families.
     """
 
     def __init__(self, zone: tzinfo = UTC, per_day: Mapping[str, float] | None = None) -> None:
@@ -27,7 +30,9 @@ class Meter:
         self.apps: dict[str, Any] = {}
         self.tables: dict[str, Any] = {}
         self.waits: dict[tuple[str, str], str] = {}
-        self.dead: Counter[tuple[str, str]] = Counter()
+        self.clocks: dict[Source, Clock] = {}
+        self._dead: Counter[tuple[str, str, str]] = Counter()
+        self._observed: Counter[tuple[str, str, str]] = Counter()
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._findings: Counter[tuple[str, str]] = Counter()
         self._told: dict[tuple[date, str], set[tuple[str, str]]] = {}
@@ -35,6 +40,28 @@ class Meter:
     def count(self, counts: Counts) -> None:
         """Add what a hop counted."""
         self._counts.update(counts)
+
+    def reject(self, rejected: Iterable[Rejected]) -> None:
+        """Count dead letters."""
+        self._dead.update((one.position.stream, one.leg, one.reason) for one in rejected)
+
+    def observe(self, proposals: Proposals) -> None:
+        """Count what was seen in which field of which dataset."""
+        for place, spans in proposals.items():
+            if place in self._observed or len(self._observed) < PLACES:
+                self._observed[place] += spans
+
+    def counted(self, streams: Mapping[str, str], now: datetime) -> Counted:
+        """Return what this life counted, and how its partitions stand. streams: by their raw topics."""
+        records: Counter[tuple[str, ...]] = Counter()
+        for (what, stream, _), total in dict(self._counts).items():
+            records[stream, what] += total
+        backlogs = [
+            Backlog(role, topic, int(partition), int(lag), now, streams.get(topic, ""))
+            for (role, topic, partition), lag in self._lag().items()
+        ]
+        sums: Mapping[Kind, Any] = {"records": records, "refused": dict(self._dead), "observed": dict(self._observed)}
+        return Counted(sums, dict(self.clocks), backlogs)
 
     def tell(self, findings: Iterable[Finding]) -> None:
         """Note findings as they are told: open, grown, final."""
@@ -53,7 +80,9 @@ class Meter:
             self._told.pop((day, detector), None)
         told = {detector: len(entities) for (day, detector), entities in list(self._told.items()) if day == today}
         rows: Rows = {(name,): len(table) for name, table in list(self.tables.items())}
-        dead: Rows = dict(list(self.dead.items()))
+        dead: Counter[tuple[str, ...]] = Counter()
+        for (_, *why), total in list(self._dead.items()):
+            dead[tuple(why)] += total
         findings: Rows = dict(list(self._findings.items()))
         return [
             *counted(dict(self._counts)),
@@ -73,7 +102,7 @@ class Meter:
 
     def _lag(self) -> dict[tuple[str, ...], float]:
         lag: dict[tuple[str, ...], float] = {}
-        for role, app in self.apps.items():
+        for role, app in list(self.apps.items()):
             consumer = app._consumer  # the property makes one where there is none
             for tp in sorted(consumer.assignment()) if _works(app) else ():
                 end = consumer.highwater(tp)

@@ -122,7 +122,7 @@ class Post:
     async def reject(self, rejected: Sequence[Rejected], found: Sequence[Position] | None = None) -> None:
         """Write dead letters, as JSON: what `xmsec dead` reads. found: the message of each, where that is not its own place."""
         if rejected:
-            self.meter.dead.update((one.leg, one.reason) for one in rejected)
+            self.meter.reject(rejected)
             await self.send([Message(self._dead, 0, msgspec.json.encode(one)) for one in self._cap.letters(rejected, found)])
 
     def broken(self, leg: str, position: Position, error: Exception) -> Rejected:

@@ -15,7 +15,7 @@ from xmsec.model.clock import EPOCH
 from xmsec.model.errors import ServiceError
 from xmsec.model.types import Finding, Incident, Intent, Position, Rejected, Source
 from xmsec.runtime.faust import frames, hops
-from xmsec.runtime.faust.inbox import Inbox
+from xmsec.runtime.faust.inbox import GATHER_S, Inbox
 from xmsec.runtime.faust.post import RETRY_S, Message, Post, log
 from xmsec.runtime.faust.roads import AwaitedError, Roads
 from xmsec.runtime.faust.share import Heard
@@ -26,7 +26,7 @@ from xmsec.runtime.faust.topics import Cluster
 Sink = Callable[[Sequence[Finding], Sequence[Incident], Sequence[Intent]], Mapping[str, str]]  # ids refused for good, and why
 
 Spread = tuple[Sequence[Source], int]  # every partition of the raw topics, and how many those between hops have
-LINGER_S = 0.1  # rows are written once a batch: 190 µs an event in a worker of all roles, 275 without
+LINGER_S = 0.1  # rows are written once a batch: 190 µs an event in a worker of all roles that has no time, 275 without
 
 
 class Hop(Protocol):
@@ -43,7 +43,7 @@ class Hop(Protocol):
 
 def follow(app: faust.App, post: Post, hop: Hop) -> None:
     """Register a hop: batches of frames are taken one by one, and what they gave is sent and written together."""
-    inbox = Inbox(app, linger_s=LINGER_S)
+    inbox = Inbox(app, linger_s=(GATHER_S, LINGER_S))
 
     async def carry() -> None:
         while True:
@@ -183,7 +183,7 @@ class Index:
 
     def __init__(self, app: faust.App, post: Post, cluster: Cluster, way: Way) -> None:
         self._app, self._post, self._way, self._reads, self._leg = app, post, way, cluster.topic("cases"), way.leg
-        self._inbox = Inbox(app)
+        self._inbox = Inbox(app, linger_s=(GATHER_S, GATHER_S))
 
     def register(self) -> None:
         """Make agent and task of it."""

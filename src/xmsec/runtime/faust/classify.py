@@ -37,7 +37,7 @@ class Classify:
         self._framing, self._smaller = cluster.framing, of_tokened(roads)
         self._raw = {cluster.raw(stream): stream for stream in cluster.streams}
         self._tokened = app.topic(cluster.topic("tokened"), key_type=bytes, value_type=bytes)
-        self._inbox = Inbox(app, BATCH, LINGER_S)
+        self._inbox = Inbox(app, BATCH, (LINGER_S, LINGER_S))
         self._spoke: dict[TP, float] = {}  # when a partition last brought a record or was spoken for
 
     def register(self, idle_s: float) -> None:

@@ -1,13 +1,15 @@
 """What waits for a hop: messages taken from Faust's stream, not yet acknowledged, given out as batches.
 
-A batch is what waits; only classify lingers for more, so that its frames are full. During a rebalance Faust waits until all
-that was taken in is acknowledged: what is in hand is finished before a partition goes to another worker.
+A batch is what waits, and what comes while it lingers: what was sent with the first, and the more, the longer the last batch
+took. So a worker that has time hands on at once, and one that has none writes its rows seldom. During a rebalance Faust waits
+until all that was taken in is acknowledged: what is in hand is finished before a partition goes to another worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, cast
 
 import faust
@@ -21,17 +23,21 @@ Item = Any  # a faust.EventT, or a value that goes the same way
 FRAMES = 64  # a batch waits for acknowledgements twice (7 ms each on a busy broker), however many frames it has
 NOTED_TURNS = 1_000  # of the event loop: Faust notes a message one turn after its stream took it
 BATCH_BYTES = 4 << 20  # which a batch may pass by one message
+GATHER_S = 0.02  # what a hop sends at once, its reader's requests bring in several answers
+SHARE = 0.5  # of the time that the last batch took: how long the next lingers, from its least to its most
 
 
 class Inbox:
     """A bounded queue between a stream and the loop that carries its messages.
 
+    linger_s: the least and the most that a batch which is not full lingers.
     epoch: grows when partitions are assigned. What was taken in before is not carried after: it is read again, from what was
     committed, by whoever has its partition then.
     """
 
-    def __init__(self, app: faust.App, limit: int = FRAMES, linger_s: float = 0.0) -> None:
+    def __init__(self, app: faust.App, limit: int = FRAMES, linger_s: tuple[float, float] = (0.0, 0.0)) -> None:
         self._app, self._limit, self._linger_s = app, limit, linger_s
+        self._given_s = monotonic()  # when the last batch was given out
         self._queue: asyncio.Queue[tuple[int, Item]] = asyncio.Queue(2 * limit)
         self._turns: Turns[TP] = Turns()
         self.epoch = 0
@@ -81,10 +87,11 @@ class Inbox:
 
     async def batch(self) -> list[Item]:
         """Wait for something, and return all that waits, up to the limits; never nothing."""
+        linger_s = lingers(monotonic() - self._given_s, *self._linger_s)
         while True:
             waiting = [await self._queue.get()]
-            if self._linger_s and self._queue.qsize() < self._limit:
-                await asyncio.sleep(self._linger_s)
+            if linger_s and self._queue.qsize() < self._limit:
+                await asyncio.sleep(linger_s)
             size_bytes = size(waiting[0][1])
             while len(waiting) < self._limit and size_bytes < BATCH_BYTES and not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
@@ -93,7 +100,7 @@ class Inbox:
             self.leave([item for epoch, item in waiting if epoch != now])
             batch = [item for epoch, item in waiting if epoch == now]
             if batch:
-                self._taken = self.epoch
+                self._taken, self._given_s = self.epoch, monotonic()
                 return batch
 
     def leave(self, batch: Sequence[Item]) -> None:
@@ -117,6 +124,15 @@ class Inbox:
         self._turns.clear()
         swift(self._app.consumer)
         prompt(self._app.consumer)
+
+
+def lingers(took_s: float, least_s: float, most_s: float) -> float:
+    """Return how long a batch lingers behind one that took so long.
+
+    >>> [lingers(took_s, least_s=0.02, most_s=0.1) for took_s in (0.01, 0.1, 1.0)]
+    [0.02, 0.05, 0.1]
+    """
+    return min(most_s, max(least_s, took_s * SHARE))
 
 
 def size(item: Item) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import faust
 
 from xmsec.runtime.faust.post import Message, Post
+from xmsec.runtime.faust.restore import restore
 from xmsec.runtime.faust.share import Kept, Share
 
 
@@ -23,7 +24,7 @@ class Table:
 
     def __init__(self, app: faust.App, post: Post, name: str, source: str, kept: Callable[[int], Kept], count: int) -> None:
         self._table = app.Table(name, key_type=bytes, value_type=bytes, partitions=count)
-        self._post, self._source, self._kept = post, source, kept
+        self._app, self._post, self._source, self._kept = app, post, source, kept
         self._shares: dict[int, Share] = {}
         post.meter.tables[name] = self
         signal: Any = app.on_partitions_assigned
@@ -68,3 +69,4 @@ class Table:
         for name in [name for name in rows if int.from_bytes(name[:2], "big") not in mine]:
             del rows[name]
         self._shares = {}
+        restore(self._app)

@@ -18,7 +18,8 @@ from xmsec.model.types import Clock, Key
 from xmsec.runtime.faust import frames, hops
 from xmsec.runtime.faust.batches import Parcel
 from xmsec.runtime.faust.share import Heard, Share
-from xmsec.runtime.faust.topics import Cluster
+from xmsec.runtime.faust.talk import admin
+from xmsec.runtime.faust.topics import HOUR_MS, Cluster
 from xmsec.runtime.releases import owner_of
 
 STEPS = 8  # of a long run, at which memory is looked at
@@ -59,6 +60,7 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
     """Fill the states' changelog with rows of so many keys, each written `copies` times, and start a worker on them."""
     with fresh(site, f"recovery-{copies}") as part:
         say(f"recovery: {keys} keys, {copies} records each")
+        _keep_all(part.cluster)
         for copy in range(copies):
             fill(part.cluster, rows(part.cluster, keys, copy))
         send(part.cluster, messages(Lines().line, range(MANY), 1), PARTITIONS)
@@ -74,6 +76,16 @@ def recovery(site: Site, keys: int, copies: int, say: Say) -> Recovery:
             round(keys * copies / seconds),
             said.rss_bytes,
         )
+
+
+def _keep_all(cluster: Cluster) -> None:
+    """Keep the broker from compacting what is to be read."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    changelog = cluster.changelog("states")
+    with admin(cluster.bootstrap, cluster.access) as client:
+        kept = {"min.compaction.lag.ms": str(24 * HOUR_MS)}
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, changelog, kept)])
 
 
 def rows(cluster: Cluster, keys: int, copy: int) -> Iterator[Parcel]:

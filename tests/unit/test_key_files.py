@@ -181,3 +181,8 @@ def test_without_sm3_in_openssl_one_line_says_so(tmp_path: Path) -> None:
     usual = xmsec("keys", "create", "--home", tmp_path / "home", env={**given, "XMSEC_TOKEN_HASH": "hmac-sha256"})
     assert usual.returncode == 0
     assert os.access(tmp_path / "home" / "key", os.R_OK)
+
+
+def test_a_key_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^cannot be read: Is a directory; "):
+        read_keys(tmp_path)

@@ -36,7 +36,9 @@ def read_keys(path: Path, how: Hash | None = None) -> Keyring:
         text = path.read_text("ascii")
     except FileNotFoundError as error:
         raise ConfigError("no key file", where=str(path), remedy="xmsec keys create, or name it by XMSEC_KEY_FILE") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path), remedy="check path and permission") from error
+    except UnicodeDecodeError as error:
         raise _no_key(str(path)) from error
     keyring = parse_keys(text, str(path), how)
     if mode & 0o077:

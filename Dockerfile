@@ -38,6 +38,6 @@ ENV PATH=/opt/xmsec/bin:$PATH \
 USER 1000:1000
 WORKDIR /var/lib/xmsec
 VOLUME /var/lib/xmsec
-EXPOSE 8470 9464
+EXPOSE 8470 8471 9464
 ENTRYPOINT ["xmsec"]
 CMD ["--help"]

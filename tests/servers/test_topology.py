@@ -73,7 +73,7 @@ class Machine:
         """Start a service that runs on; return where it says how it is."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
-        words = [port if word in ("9464", "8470") else word for word in self.command(name)]
+        words = [port if word in ("9464", "8470", "8471") else word for word in self.command(name)]
         with (self._folder / f"{name}.log").open("wb") as log:
             started = subprocess.Popen(
                 words, stdout=subprocess.DEVNULL, stderr=log, env=self.environment(name), cwd=self._folder
@@ -144,7 +144,7 @@ def test_the_compose_files_services_find_what_the_simulator_sends(kafka: real.Se
     machine.ends("prepare")
     machine.ends("simulate", ("60000", "12000"))
     try:
-        urls = {name: machine.start(name) for name in (*WORKERS, "console")}
+        urls = {name: machine.start(name) for name in (*WORKERS, "console", "intake")}
         for name, url in urls.items():
             real.until(lambda url=url: told(url, "/readyz") == (200, "ok\n"))  # type: ignore[misc]  # a default binds the loop's
             assert told(url, "/readyz") == (200, "ok\n"), machine.log(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,7 @@ def elastic(given: Settings) -> Iterator[Elasticsearch]:
         "retry_on_status": (),
         "retry_on_timeout": False,
     }  # only past a node that is away
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # says at each try that a node is away; we say it once
     with Elasticsearch(hosts, request_timeout=REQUEST_S, **options) as client:
         try:
             yield client

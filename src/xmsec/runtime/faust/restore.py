@@ -8,6 +8,7 @@ that the partition is complete; nothing older is written after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, cast
 
 import faust
@@ -35,6 +36,7 @@ def put_in(recovery: Any, tp: Any, records: Sequence[Any]) -> Sequence[Any]:
     if tp not in recovery.active_tps:
         return records
     rows = recovery.tp_to_table[tp].data.data
+    recovery._active_events_received_at[tp] = monotonic()  # else Faust warns after 30 s that nothing came
     seen, last = recovery.active_offsets[tp], recovery.active_highwaters[tp]
     for place, record in enumerate(records):
         if record.offset >= last:

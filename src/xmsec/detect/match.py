@@ -14,7 +14,7 @@ import msgspec
 from xmsec.content.detectors import DetectorFile
 from xmsec.detect.holds import View, holds, true_leaves, true_term
 from xmsec.detect.judge import Judge
-from xmsec.detect.scope import Candidate, Open, Scope
+from xmsec.detect.scope import Candidate, Scope
 from xmsec.detect.terms import Compiled, Leaf, fields_of, written
 from xmsec.detect.verdict import decided, need, worth_judging
 from xmsec.model.errors import ContentError
@@ -57,10 +57,13 @@ class RuleSet:
         if self._judge.full:
             self._judge.forget()
         scopes = [self._scope(stream) for stream in streams] if streams else [self._scope("")] * len(batch)
-        found = [scope.true(fields) for scope, fields in zip(scopes, batch, strict=True)]
-        self._judge.answer()
-        true = [one.settled() if isinstance(one, Open) else one for one in found]
-        told = [scope.told(one, fields) for one, scope, fields in zip(true, scopes, batch, strict=True)]
+        true = [scope.true(fields) for scope, fields in zip(scopes, batch, strict=True)]
+        if None in true:
+            self._judge.answer()
+            true = [
+                scope.true(fields) if found is None else found for found, scope, fields in zip(true, scopes, batch, strict=True)
+            ]
+        told = [scope.told(found, fields) for found, scope, fields in zip(true, scopes, batch, strict=True)]
         self._judge.pass_by()
         return told
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -35,19 +34,6 @@ class _Verdict(msgspec.Struct, frozen=True):
     open: tuple[Candidate, ...]
 
 
-class Open(msgspec.Struct, frozen=True):
-    """What an event's values make true, with places that are open. asked: each of them, and who knows when it is judged."""
-
-    true: list[Held]
-    asked: Sequence[tuple[int, Callable[[], Held | None]]]
-
-    def settled(self) -> True_:
-        """Return what they make true, now that all are judged."""
-        for place, answer in self.asked:
-            self.true[place] = answer() or ()
-        return tuple(filter(None, self.true))  # as `true` says it: what makes nothing true leaves no trace
-
-
 class Scope:
     """The rules of one stream over a judge that all streams share. leaves: the judge's parts and their places."""
 
@@ -64,10 +50,10 @@ class Scope:
                 self._by_part.setdefault(leaves[leaf], []).append(rule)
         self._verdicts: dict[True_, _Verdict] = {}
 
-    def true(self, fields: Mapping[str, Any]) -> True_ | Open:
-        """Return what an event's values make true, or what is left open until some of them are judged."""
+    def true(self, fields: Mapping[str, Any]) -> True_ | None:
+        """Return what an event's values make true; None when some of them have to be judged first."""
         columns = self._columns
-        asked: list[tuple[int, Callable[[], Held | None]]] = []
+        known_all = True
         true: list[Held] = []
         for name, value in fields.items():
             if name in columns:
@@ -75,20 +61,20 @@ class Scope:
                 found = known.get(value) if type(value) in PLAIN else None
                 if found is None:
                     found = self._ask(column, value)
-                if found is None:
-                    asked.append((len(true), partial(known.get, value)))
-                    true.append(())
-                elif found:
+                    if found is None:
+                        known_all = False
+                        continue
+                if found:
                     true.append(found)
         for name, known in self._lacking:
             if name not in fields:
                 true.append(known[None])
         if self._every is not None:
-            found = self._among(self._every, fields)
-            if found is None:
-                asked.append((len(true), partial(self._among, self._every, fields)))
-            true.append(found or ())
-        return Open(true, asked) if asked else tuple(true)
+            among = self._among(self._every, fields)
+            if among is None:
+                return None
+            true.append(among)
+        return tuple(true) if known_all else None
 
     def _among(self, column: Column, fields: Mapping[str, Any]) -> Held | None:
         """Return what any value of an event makes true of the parts that look at every field."""
@@ -104,9 +90,9 @@ class Scope:
                 found.update(one)
         return tuple(sorted(found)) if known_all else None
 
-    def told(self, true: True_, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    def told(self, true: True_ | None, fields: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the sorted ids of the rules that hold; an event without fields matches nothing."""
-        if not fields:
+        if not fields or true is None:
             return ()
         verdict = self._verdicts.get(true)
         if verdict is None:

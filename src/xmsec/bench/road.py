@@ -23,6 +23,7 @@ from xmsec.pipeline.group import group
 from xmsec.pipeline.road import Road
 from xmsec.pipeline.tokenise import tokenise
 from xmsec.runtime.assemble import Deployment
+from xmsec.runtime.embedded import settled
 from xmsec.runtime.files import FileRun, Rig
 from xmsec.runtime.summary import Tally
 from xmsec.sources.file import FileSource, merge
@@ -45,7 +46,7 @@ def by_leg(deployment: Deployment, path: Path) -> Legs:
     """Walk the same road leg by leg: what `carry_on` and the embedded runtime do, one clock reading a leg and batch."""
     legs = Legs()
     road = _watched(deployment.road, legs)
-    with rig(deployment) as into:
+    with rig(deployment) as into, settled():
         states, recording, tally = into.store.states(), recording_into(into.store, into.recordings, into.key_check), Tally({})
         batches = merge(source(path).open({}), lambda _: None)
         waiting: list[Outcome] = []

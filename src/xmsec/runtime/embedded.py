@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from xmsec.model.ports import Outcome, States
@@ -77,7 +78,13 @@ class Embedded:
 
 
 def _settled(committed: Iterator[Sequence[Outcome]]) -> Iterator[Sequence[Outcome]]:
-    """Drive on while the collector leaves alone what was loaded before (3 to 14 % of the road, most where values are many).
+    with settled():
+        yield from committed
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Let the collector leave alone what was loaded before (3 to 14 % of the road, most where values are many).
 
     What a batch holds it leaves alone too as a rule (2 to 5 %): that goes without its help as soon as it is committed.
     """
@@ -85,7 +92,7 @@ def _settled(committed: Iterator[Sequence[Outcome]]) -> Iterator[Sequence[Outcom
     gc.freeze()
     gc.set_threshold(max(threshold, YOUNG), *older)
     try:
-        yield from committed
+        yield
     finally:
         gc.set_threshold(threshold, *older)
         gc.unfreeze()

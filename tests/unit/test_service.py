@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
+from urllib.request import urlopen
 
 import pytest
 from starlette.applications import Starlette
@@ -18,7 +19,7 @@ from tests.rooms import bearer, rooms
 from xmsec.console.records import MOST_ROWS
 from xmsec.model.ports import Page, Query, Reader
 from xmsec.runtime.metrics import counted, exposition
-from xmsec.runtime.service import application
+from xmsec.runtime.service import EVERYWHERE, Serving, application
 
 
 class Answer(NamedTuple):
@@ -167,3 +168,8 @@ def test_metrics_are_written_as_prometheus_reads_them(app: Starlette, store: Sql
 def test_a_service_that_is_not_ready_says_why() -> None:
     answer = ask(application(tuple, lambda: ["the disk is full", "no such folder: /logs"]), "/readyz")
     assert (answer.status, answer.text) == (503, "the disk is full\nno such folder: /logs\n")
+
+
+def test_who_is_served_everywhere_is_told_an_address_that_a_browser_goes_to() -> None:
+    with Serving(application(tuple), EVERYWHERE, 0) as service, urlopen(f"{service.url}/healthz", timeout=60) as answer:
+        assert (service.url.rpartition(":")[0], answer.read()) == ("http://127.0.0.1", b"ok\n")

@@ -29,6 +29,7 @@ from xmsec.runtime.vitals import Vitals
 from xmsec.store.sqlite import connect
 
 ANSWER_S = 5  # how long an end waits for an answer that is being read
+EVERYWHERE = "0.0.0.0"
 Metrics = Callable[[], Iterable[Metric]]
 Problems = Callable[[], Sequence[str]]
 
@@ -110,7 +111,8 @@ class Serving:
         )
         self._socket = self._bind(host, port)
         self._thread = Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        here = "127.0.0.1" if host == EVERYWHERE else host  # no browser goes to `0.0.0.0`
+        self.url = f"http://{here}:{self._socket.getsockname()[1]}"
 
     def _bind(self, host: str, port: int) -> Any:
         import socket

@@ -46,6 +46,12 @@ def test_what_runs_on_says_that_it_is_well_and_what_ends_does_not_come_back(name
     assert waited <= SERVICES.keys()
 
 
+def test_the_console_shows_what_the_workers_find() -> None:
+    console, worker = SERVICES["console"], SERVICES["worker-1"]
+    assert console["command"][0] == "console", "`run` has a store of its own"
+    assert console["environment"]["XMSEC_ES_URL"] == worker["environment"]["XMSEC_ES_URL"]
+
+
 def test_every_image_is_pinned() -> None:
     images = [*(service["image"] for service in SERVICES.values()), *re.findall(r"(?m)^ARG PYTHON=(\S+)$", DOCKERFILE)]
     for image in images:

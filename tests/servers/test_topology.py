@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,10 @@ def told(url: str, path: str) -> tuple[int, str]:
         return 0, ""
 
 
+def is_ready(url: str) -> bool:
+    return told(url, "/readyz") == (200, "ok\n")
+
+
 def figures(url: str, name: str) -> list[float]:
     """The samples whose line begins so."""
     return [float(line.rpartition(" ")[2]) for line in told(url, "/metrics")[1].splitlines() if line.startswith(name)]
@@ -146,8 +151,8 @@ def test_the_compose_files_services_find_what_the_simulator_sends(kafka: real.Se
     try:
         urls = {name: machine.start(name) for name in (*WORKERS, "console", "intake")}
         for name, url in urls.items():
-            real.until(lambda url=url: told(url, "/readyz") == (200, "ok\n"))  # type: ignore[misc]  # a default binds the loop's
-            assert told(url, "/readyz") == (200, "ok\n"), machine.log(name)
+            real.until(partial(is_ready, url))
+            assert is_ready(url), machine.log(name)
         workers = [urls[name] for name in WORKERS]
         with Elasticsearch(es_url) as client, overseen(client, tmp_path / "overseer") as overseer:
             overseer.look()  # rates are told from the second look on

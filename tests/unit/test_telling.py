@@ -25,6 +25,18 @@ def test_it_is_told_once_more_at_the_end() -> None:
     assert times == [1]
 
 
+def test_who_does_not_answer_holds_up_no_end() -> None:
+    answered = Event()
+
+    def tell() -> None:
+        answered.wait(600)
+
+    with telling(tell, 0.001):
+        pass
+    assert not answered.is_set()
+    answered.set()
+
+
 @pytest.mark.parametrize("error", [ServiceError("away"), RuntimeError("⟨CN_MOBILE⟩")], ids=["away", "broken"])
 def test_what_is_wrong_is_said_once_and_ends_nothing(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
     often, times = Event(), 0

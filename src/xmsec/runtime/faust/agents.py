@@ -126,7 +126,7 @@ class Detect:
     def __init__(self, app: faust.App, post: Post, roads: Roads, cluster: Cluster, spread: Spread) -> None:
         sources, count = spread
         self.reads = cluster.topic("events")
-        kept = lambda number: hops.kept_by_detectors(roads, sources, number, count)  # noqa: E731 - one expression, used once
+        kept = partial(hops.kept_by_detectors, roads, sources, count=count)
         self.table = Table(app, post, "states", self.reads, kept, count)
         self._roads, self._count = roads, count
         self._findings = app.topic(cluster.topic("findings"), key_type=bytes, value_type=bytes)

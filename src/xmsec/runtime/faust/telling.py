@@ -42,4 +42,4 @@ def telling(tell: Callable[[], None], every_s: float = EVERY_S) -> Iterator[None
         yield
     finally:
         ended.set()
-        thread.join(EVERY_S)  # an Elasticsearch that does not answer holds up no end
+        thread.join(every_s)  # an Elasticsearch that does not answer holds up no end
